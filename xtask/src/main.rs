@@ -1,3 +1,65 @@
 // SPDX-License-Identifier: GPL-2.0
-//! To be written.
-fn main() {}
+//! Developer commands: `cargo xtask COMMAND`.
+//!
+//! Everything heavy (a Debian tree to build in, QEMU, Xen, kernel metadata) lives in a cache
+//! folder outside the repository: `$XCALL_CACHE`, else `$XDG_CACHE_HOME/xcall`, else
+//! `~/.cache/xcall`. Build output goes to `target/`.
+
+#![forbid(unsafe_code)]
+
+mod apt;
+mod cache;
+mod child;
+mod chroot;
+mod host;
+mod kernels;
+mod progress;
+mod repo;
+mod rust_metadata;
+mod setup;
+mod signals;
+mod sysroot;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Developer commands of xcall: build the modules for stock kernels, boot them, test them.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make what the other commands need: host packages, sysroot, QEMU, Xen, kernel metadata
+    Setup(setup::Args),
+    /// Run a command in the Debian tree that modules are built in
+    Chroot(chroot::Args),
+}
+
+fn main() -> ExitCode {
+    signals::install();
+    let result = run(Cli::parse().command);
+    if signals::interrupted() {
+        eprintln!("interrupted");
+        return ExitCode::from(130);
+    }
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The exit status of the command; an error is status 1.
+fn run(command: Command) -> Result<u8> {
+    match command {
+        Command::Setup(args) => setup::command(&args).map(|()| 0),
+        Command::Chroot(args) => chroot::command(&args),
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Commands in the sysroot.
+//!
+//! They run in mount and process namespaces of their own, so that the mounts vanish with them,
+//! however they end. The tree itself is read-only there; the command sees
+//!
+//! | path | what |
+//! |---|---|
+//! | /repo | the repository, read-only |
+//! | /build | `target/kbuild`: a folder per kernel series |
+//! | /cache | a cache folder of this sysroot: a folder per kernel series |
+//! | /tmp | empty, in memory |
+
+use crate::cache::Cache;
+use crate::child;
+use crate::repo;
+use crate::sysroot::Sysroot;
+use anyhow::{Context, Result};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs before the command: $1 sysroot, $2 repository, $3 build folder, $4 cache folder.
+const ENTER: &str = r#"
+set -eu
+root=$1 repo=$2 build=$3 cache=$4
+shift 4
+mount --bind "$root" "$root"
+mount -o remount,bind,ro "$root"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount --bind "$repo" "$root/repo"
+mount -o remount,bind,ro "$root/repo"
+mount --bind "$build" "$root/build"
+mount --bind "$cache" "$root/cache"
+exec chroot "$root" /usr/bin/env --ignore-environment "$@"
+"#;
+
+/// Options of `cargo xtask chroot`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Command and arguments; a shell without
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+/// `cargo xtask chroot`.
+pub fn command(args: &Args) -> Result<u8> {
+    let tools = crate::setup::ensure_sysroot()?;
+    let shell = vec![OsString::from("bash")];
+    let words = match args.command.is_empty() {
+        true => &shell,
+        false => &args.command,
+    };
+    let mut command = Chroot::new(&tools.cache, &tools.sysroot)?.command(&words[0]);
+    command.args(&words[1..]);
+    // In our own process group: a shell there wants the terminal.
+    let status = command.status().context("cannot start unshare")?;
+    Ok(status.code().unwrap_or(255) as u8)
+}
+
+/// A way into the sysroot.
+pub struct Chroot {
+    root: PathBuf,
+    cache: PathBuf,
+}
+
+impl Chroot {
+    /// The way into `sysroot`. Needs root.
+    pub fn new(cache: &Cache, sysroot: &Sysroot) -> Result<Chroot> {
+        crate::host::require_root("build in the sysroot")?;
+        let folder = cache.path("build").join(&sysroot.key);
+        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(repo::kbuild())?;
+        Ok(Chroot {
+            root: sysroot.root.clone(),
+            cache: folder,
+        })
+    }
+
+    /// What `/cache` in there is outside.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// `program` in the sysroot, with /build as it is in the repository.
+    pub fn command(&self, program: impl Into<OsString>) -> Command {
+        self.command_with(program, &repo::kbuild())
+    }
+
+    /// `program` in the sysroot, with another folder at /build.
+    pub fn command_with(&self, program: impl Into<OsString>, build: &Path) -> Command {
+        let mut command = child::command("unshare");
+        command.args(["--mount", "--propagation", "private"]);
+        command.args(["--pid", "--fork", "--kill-child=KILL"]);
+        command.args(["sh", "-c", ENTER, "chroot"]);
+        command.arg(&self.root).arg(repo::root()).arg(build).arg(&self.cache);
+        command.args([
+            "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME=/tmp",
+            "LC_ALL=C.UTF-8",
+            "TERM=linux",
+        ]);
+        command.arg(program.into());
+        command
+    }
+}
