@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Draining: running the calls in this CPU's mailboxes.
+
+use crate::call::Lane;
+use crate::context::Here;
+use crate::cpu::CpuId;
+use crate::engine::{Engine, SlotId};
+use crate::mailbox::Claimed;
+use crate::platform::Platform;
+use crate::point::{reach, Point};
+use crate::slot::Job;
+
+impl<P: Platform> Engine<P> {
+    /// Runs the calls waiting for this CPU in `lanes`; returns how many. What a doorbell's handler
+    /// calls.
+    ///
+    /// The handler of a maskable doorbell names both lanes: it could only come while interrupts
+    /// were on, so no code below it holds a lock with interrupts off. The handler of an NMI names
+    /// [`Lane::NmiSafe`]; [`Lane::Ordinary`] is left out in an NMI, whoever names it.
+    pub fn answer(&self, lanes: &[Lane]) -> u32 {
+        self.pinned(|here| {
+            let ran = lanes
+                .iter()
+                .filter(|lane| **lane == Lane::NmiSafe || !here.in_nmi())
+                .map(|lane| self.drain(here, *lane))
+                .sum();
+            self.tend_here(here);
+            ran
+        })
+    }
+
+    /// Runs the calls of one lane that its summary names; returns how many.
+    ///
+    /// A drain that interrupted another on this CPU looks into every word instead: the other has
+    /// cleared the summary and may hold calls it named.
+    #[inline]
+    pub(crate) fn drain(&self, here: &Here, lane: Lane) -> u32 {
+        let nested = self.own(here).draining[lane.index()].get() != 0;
+        self.drain_how(here, lane, nested)
+    }
+
+    /// Runs every call of one lane, whatever its summary names; returns how many.
+    pub(crate) fn scan(&self, here: &Here, lane: Lane) -> u32 {
+        self.drain_how(here, lane, true)
+    }
+
+    fn drain_how(&self, here: &Here, lane: Lane, every_word: bool) -> u32 {
+        let mailbox = self.mailbox(here.cpu(), lane);
+        let draining = &self.own(here).draining[lane.index()];
+        let irqs = self.platform.irqs_off();
+        let depth = draining.get();
+        draining.set(depth + 1);
+        reach(Point::DrainBegun);
+        let mut run = |claimed: Claimed| self.run_claimed(here, claimed);
+        let ran = if every_word {
+            mailbox.scan(&mut run)
+        } else {
+            mailbox.drain(&mut run)
+        };
+        draining.set(depth);
+        reach(Point::DrainDone);
+        self.platform.irqs_restore(irqs);
+        ran
+    }
+
+    fn run_claimed(&self, here: &Here, claimed: Claimed) {
+        let id = SlotId {
+            cpu: CpuId(claimed.sender as u32),
+            slot: claimed.slot,
+        };
+        let slot = self.slot(id);
+        // SAFETY: the mailbox hands out a claim once, after taking the call bit down; it is ended
+        // below and not used after that.
+        if let Some(job) = unsafe { slot.job() } {
+            self.run(here, job);
+        }
+        slot.end(here.cpu());
+        self.platform.completed(id.cpu);
+    }
+
+    /// Runs one function, interrupts off already.
+    pub(crate) fn run(&self, here: &Here, job: Job) {
+        // SAFETY: Work::new's caller promised that this is sound on any CPU with interrupts and
+        // preemption off, in this lane's contexts; the argument lives, because the caller waits
+        // until this call ends, or posted it with `'static`.
+        unsafe { (job.entry)(job.arg) };
+        self.own(here).counters.count_run();
+    }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Posted calls: sent and not waited for. Nobody spins for them, so somebody must look after them:
+//! every call and every answer on their CPU, and the platform's timer, ring again at their targets.
+
+use crate::call::{Error, Work};
+use crate::context::Here;
+use crate::cpu::{CpuId, CpuSet, CpuSetMut};
+use crate::engine::{Engine, SlotId};
+use crate::platform::Platform;
+use crate::send::Purpose;
+use crate::slot::{Job, RESERVED, SLOTS};
+use crate::targets::{Targets, Whom};
+
+impl<P: Platform> Engine<P> {
+    /// Sends `work` to `cpu` and returns. It runs there once, soon.
+    ///
+    /// Any context, both lanes. A call to the caller's own CPU runs at once where it may.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Offline`], [`Error::Busy`], [`Error::NoDoorbell`]: it was not sent.
+    pub fn post(&self, cpu: CpuId, work: Work<'static>) -> Result<(), Error> {
+        match self.post_whom(Whom::One(cpu), &work, None)? {
+            0 => Err(Error::Offline),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends `work` to each of `targets` and returns how many it was sent to; `missed`, if given,
+    /// receives those that were offline.
+    ///
+    /// Any context, both lanes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`], [`Error::NoDoorbell`], or [`Error::Offline`] after [`Engine::halt`]: nothing
+    /// was sent.
+    pub fn post_many(
+        &self,
+        targets: CpuSet<'_>,
+        work: Work<'static>,
+        missed: Option<CpuSetMut<'_>>,
+    ) -> Result<u32, Error> {
+        self.post_whom(Whom::Set(targets), &work, missed)
+    }
+
+    fn post_whom(
+        &self,
+        whom: Whom<'_>,
+        work: &Work<'static>,
+        mut missed: Option<CpuSetMut<'_>>,
+    ) -> Result<u32, Error> {
+        if self.is_halted() {
+            return Err(Error::Offline);
+        }
+        self.pinned(|here| {
+            self.post_here(here, whom, work, &mut |cpu| {
+                if let Some(set) = &mut missed {
+                    set.insert(cpu);
+                }
+            })
+        })
+    }
+
+    fn post_here(
+        &self,
+        here: &Here,
+        whom: Whom<'_>,
+        work: &Work<'static>,
+        offline: &mut dyn FnMut(CpuId),
+    ) -> Result<u32, Error> {
+        // Our own part runs here and now, or goes through the mailbox where it may not.
+        let runs_here = Targets::means(whom, here.cpu()) && here.may_run(work.lane);
+        let mailed = Targets::new(whom, self.config.cpus, runs_here.then_some(here.cpu()));
+        let mut sent = mailed.len();
+        if sent != 0 {
+            if !self.ladder.has_any(work.lane) {
+                return Err(Error::NoDoorbell);
+            }
+            let id = self.claim(here, Purpose::Post).ok_or(Error::Busy)?;
+            let rung = self.ladder.at_least(here, work.lane, 0);
+            let slot = self.slot(id);
+            slot.lane.set(work.lane as u64);
+            slot.rung.set(rung.unwrap_or(0) as u64);
+            let all_rung = self.send(here, id, work, &mailed, rung, &mut |cpu| {
+                sent -= 1;
+                offline(cpu);
+            });
+            // A ring that could not be rung from here is overdue at once.
+            let ring_again_ns = if all_rung {
+                let now_ns = self.platform.now_ns();
+                now_ns.saturating_add(self.config.ring_again_ns)
+            } else {
+                0
+            };
+            slot.ring_again_ns.set(ring_again_ns);
+            self.own(here).posted.fetch_or(1 << id.slot);
+            if !slot.is_ended(&mut 0) {
+                self.platform.watch_posts(here);
+            }
+        }
+        Targets::absent(whom, self.config.cpus).for_each(offline);
+        if runs_here {
+            self.own(here).counters.count_made(1);
+            let irqs = self.platform.irqs_off();
+            self.run(here, Job::of(work));
+            self.platform.irqs_restore(irqs);
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    /// Looks after this CPU's posted calls: rings again where a target is overdue, and gives back
+    /// the slots of those that have ended. Returns when to come again, in the platform's
+    /// nanoseconds; None if nothing is under way.
+    ///
+    /// What the platform's timer calls, see [`Platform::watch_posts`]. Any context.
+    pub fn tend(&self) -> Option<u64> {
+        self.pinned(|here| self.tend_here(here))
+    }
+
+    pub(crate) fn tend_here(&self, here: &Here) -> Option<u64> {
+        let own = self.own(here);
+        if own.posted.get() == 0 {
+            return None;
+        }
+        let now_ns = self.platform.now_ns();
+        let mut next_ns = None;
+        for slot in RESERVED..SLOTS {
+            let mark = 1 << slot;
+            let id = SlotId {
+                cpu: here.cpu(),
+                slot,
+            };
+            // While the mark is ours, nobody else on this CPU uses the slot.
+            if own.posted.fetch_and(!mark) & mark == 0 {
+                continue;
+            }
+            if self.slot(id).is_ended(&mut 0) {
+                self.release(here, id);
+                continue;
+            }
+            let due_ns = self.tend_post(here, id, now_ns);
+            own.posted.fetch_or(mark);
+            next_ns = Some(next_ns.map_or(due_ns, |n: u64| n.min(due_ns)));
+        }
+        next_ns
+    }
+
+    /// Rings again at the targets of a posted call if it is time; returns when it will be.
+    fn tend_post(&self, here: &Here, id: SlotId, now_ns: u64) -> u64 {
+        let slot = self.slot(id);
+        let due_ns = slot.ring_again_ns.get();
+        if now_ns < due_ns {
+            return due_ns;
+        }
+        let lane = slot.lane();
+        let rung = slot.rung.get() as usize;
+        // Rung before and not heard: the next stronger one, if there is one. Never rung: the weakest.
+        let stronger = rung + usize::from(due_ns != 0);
+        let rung = [stronger, rung, 0]
+            .into_iter()
+            .find_map(|from| self.ladder.at_least(here, lane, from));
+        let Some(rung) = rung else {
+            return due_ns;
+        };
+        slot.rung.set(rung as u64);
+        self.ring_again(here, id, lane, rung, &mut |_| {});
+        let due_ns = now_ns.saturating_add(self.config.ring_again_ns);
+        slot.ring_again_ns.set(due_ns);
+        due_ns
+    }
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Sending: claim a slot, fill it, publish it to every target, ring.
+//!
+//! From claim to ring the sender stays on its CPU. An interrupt or NMI may come between any two
+//! steps and send too; it then finds a due bit of ours whose ring cannot come before it returns.
+//! So a send inside a send always rings.
+
+use crate::call::{Lane, Work};
+use crate::context::Here;
+use crate::cpu::{CpuId, CpuSet};
+use crate::doorbell::{Doorbell, Rung};
+use crate::engine::{Engine, SlotId};
+use crate::mailbox::Raised;
+use crate::platform::Platform;
+use crate::point::{reach, Point};
+use crate::slot::{Job, RESERVED, SLOTS};
+use crate::targets::Targets;
+
+/// What a claimed slot is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A call whose caller waits: it may have the slot reserved for its level.
+    Wait,
+    /// A posted call.
+    Post,
+}
+
+impl<P: Platform> Engine<P> {
+    /// Claims a call slot of this CPU, or None: all that `purpose` may use are taken.
+    pub(crate) fn claim(&self, here: &Here, purpose: Purpose) -> Option<SlotId> {
+        let own = self.own(here);
+        let id = |slot| SlotId {
+            cpu: here.cpu(),
+            slot,
+        };
+        if purpose == Purpose::Wait {
+            let reserved = here.level() as usize;
+            let bit = 1 << reserved;
+            if own.claimed.fetch_or(bit) & bit == 0 {
+                return Some(id(reserved));
+            }
+        }
+        for slot in RESERVED..SLOTS {
+            let bit = 1 << slot;
+            if own.claimed.fetch_or(bit) & bit == 0 {
+                return Some(id(slot));
+            }
+            // Taken. A posted call that has ended? Take its mark first and look then: an NMI that
+            // came in between the other way round could reuse the slot under us.
+            if own.posted.fetch_and(!bit) & bit != 0 {
+                if self.slot(id(slot)).is_ended(&mut 0) {
+                    return Some(id(slot));
+                }
+                own.posted.fetch_or(bit);
+            }
+        }
+        own.counters.count(&own.counters.busy, 1);
+        None
+    }
+
+    /// Gives a claimed slot back. Its call has ended everywhere.
+    pub(crate) fn release(&self, here: &Here, id: SlotId) {
+        self.own(here).claimed.fetch_and(!(1 << id.slot));
+    }
+
+    /// Fills claimed slot `id`, publishes it to `targets` and rings where a ring is owed. Returns
+    /// whether all that were owed were rung.
+    ///
+    /// `rung` is the doorbell to ring; None: none can be rung from here. Calls `offline` for each
+    /// target that was offline.
+    pub(crate) fn send(
+        &self,
+        here: &Here,
+        id: SlotId,
+        work: &Work<'_>,
+        targets: &Targets<'_>,
+        rung: Option<Rung>,
+        offline: &mut dyn FnMut(CpuId),
+    ) -> bool {
+        let own = self.own(here);
+        let slot = self.slot(id);
+        let bit = self.call_bit(id);
+        reach(Point::SendClaimed);
+        let count = targets.len();
+        // SAFETY: `id` was claimed by our caller, is not published yet, and its last call has ended
+        // (a waiting call frees its slot only then, a posted one is taken over only then).
+        unsafe { slot.fill(Job::of(work), targets) };
+        own.counters.count_made(u64::from(count));
+        reach(Point::SendFilled);
+
+        let mut withdrawn = 0;
+        let nested = own.sending.get();
+        own.sending.set(nested + 1);
+        let mut saved = 0;
+        // SAFETY: we hold the claim on `id`, and nothing below uses its ring set again.
+        let all_rung = unsafe {
+            self.ring_sets.with(id.index(), |to_ring| {
+                for cpu in targets.iter() {
+                    let mailbox = self.mailbox(cpu, work.lane);
+                    match mailbox.publish(bit, rung) {
+                        Raised::RingOwed => to_ring.insert(cpu),
+                        Raised::AlreadyDue if nested != 0 => to_ring.insert(cpu),
+                        Raised::AlreadyDue => saved += 1,
+                        Raised::Closed => {
+                            if mailbox.withdraw(bit) {
+                                slot.forgo(cpu);
+                                withdrawn += 1;
+                                offline(cpu);
+                            }
+                        }
+                    }
+                }
+                if let Some(rung) = rung {
+                    self.ring(here, rung, to_ring.as_set());
+                }
+                rung.is_some() || to_ring.as_set().is_empty()
+            })
+        };
+        own.sending.set(nested);
+        reach(Point::SendRung);
+
+        own.counters.count(&own.counters.rings_saved, saved);
+        own.counters.count_withdrawn(withdrawn);
+        all_rung
+    }
+
+    /// Rings again, with doorbell `rung`, at those targets of own slot `id` that have not started.
+    /// Calls `offline` for each that has gone offline.
+    pub(crate) fn ring_again(
+        &self,
+        here: &Here,
+        id: SlotId,
+        lane: Lane,
+        rung: Rung,
+        offline: &mut dyn FnMut(CpuId),
+    ) {
+        self.ring_unstarted(here, id, id, lane, rung, Some(offline));
+    }
+
+    /// Rings, with doorbell `rung`, at those targets of `call` that have not started, by the ring
+    /// set of claimed slot `own`. The owner of the call withdraws it from targets that have gone
+    /// offline, and is told them; others pass None.
+    pub(crate) fn ring_unstarted(
+        &self,
+        here: &Here,
+        call: SlotId,
+        own: SlotId,
+        lane: Lane,
+        rung: Rung,
+        mut offline: Option<&mut dyn FnMut(CpuId)>,
+    ) {
+        let words = self.own(here);
+        let slot = self.slot(call);
+        let bit = self.call_bit(call);
+        let mut withdrawn = 0;
+        let nested = words.sending.get();
+        words.sending.set(nested + 1);
+        // SAFETY: our caller holds the claim on `own`, and nothing below uses its ring set again.
+        unsafe {
+            self.ring_sets.with(own.index(), |to_ring| {
+                for cpu in slot.unended() {
+                    let mailbox = self.mailbox(cpu, lane);
+                    if !mailbox.is_waiting(bit) {
+                        continue;
+                    }
+                    // Whatever is due already, we ring: the ring that was due did not come.
+                    let raised = mailbox.raise(bit, Some(rung));
+                    if raised != Raised::Closed {
+                        to_ring.insert(cpu);
+                    } else if let Some(offline) = &mut offline {
+                        if mailbox.withdraw(bit) {
+                            slot.forgo(cpu);
+                            withdrawn += 1;
+                            offline(cpu);
+                        }
+                    }
+                }
+                let rerings = u64::from(to_ring.as_set().len());
+                words.counters.count(&words.counters.rerings, rerings);
+                self.ring(here, rung, to_ring.as_set());
+            });
+        }
+        words.sending.set(nested);
+        words.counters.count_withdrawn(withdrawn);
+    }
+
+    fn ring(&self, here: &Here, rung: Rung, targets: CpuSet<'_>) {
+        let rings = targets.len();
+        if rings == 0 {
+            return;
+        }
+        if let Some(doorbell) = self.ladder.get(rung) {
+            let counters = &self.own(here).counters;
+            counters.count(&counters.rings, u64::from(rings));
+            doorbell.ring(here, targets);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Waiting calls: send, then wait until every target has ended or was withdrawn.
+//!
+//! A waiter answers its own mailbox: two CPUs that call each other, neither able to take a
+//! doorbell, would otherwise wait for ever. At its deadline it withdraws the call from those
+//! targets that have not started. The others have the argument in hand, so it waits for them.
+
+use crate::call::{Error, Lane, Reached, Timeout, Work};
+use crate::context::Here;
+use crate::cpu::{CpuId, CpuList, CpuSet, CpuSetMut};
+use crate::doorbell::Rung;
+use crate::engine::{Engine, SlotId};
+use crate::platform::Platform;
+use crate::point::{reach, Point};
+use crate::send::Purpose;
+use crate::slot::Job;
+use crate::targets::{Targets, Whom};
+
+/// The longest time between two rings at the same target, in nanoseconds.
+const RING_AGAIN_MOST_NS: u64 = 64_000_000;
+
+/// A waiting call under way.
+struct Wait<'s> {
+    id: SlotId,
+    lane: Lane,
+    /// The doorbell last rung.
+    rung: Rung,
+    started_ns: u64,
+    deadline_ns: u64,
+    missed: Missed<'s>,
+}
+
+/// Targets that did not and will not run a call.
+struct Missed<'s> {
+    offline: CpuList,
+    silent: CpuList,
+    all: Option<CpuSetMut<'s>>,
+}
+
+impl Missed<'_> {
+    fn offline(&mut self, cpu: CpuId) {
+        self.offline.push(cpu);
+        self.note(cpu);
+    }
+
+    fn silent(&mut self, cpu: CpuId) {
+        self.silent.push(cpu);
+        self.note(cpu);
+    }
+
+    fn note(&mut self, cpu: CpuId) {
+        if let Some(all) = &mut self.all {
+            all.insert(cpu);
+        }
+    }
+
+    fn count(&self) -> u32 {
+        self.offline.count() + self.silent.count()
+    }
+}
+
+impl<P: Platform> Engine<P> {
+    /// Runs `work` on `cpu` and waits until it is done.
+    ///
+    /// NMI-safe work: any context. Ordinary work: a task or softirq with interrupts on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; whichever it is, `cpu` did not and will not run the work.
+    pub fn call(&self, cpu: CpuId, work: Work<'_>) -> Result<(), Error> {
+        let reached = self.call_whom(Whom::One(cpu), &work, None)?;
+        if reached.ran == 0 {
+            return Err(Error::Offline);
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on each of `targets`, the caller's own CPU among them or not, and waits until
+    /// all are done. Returns which were offline; `missed`, if given, receives all that did not and
+    /// will not run the work, whether offline or silent.
+    ///
+    /// Contexts as for [`Engine::call`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]. `Timeout` says what was reached all the same; with any other nothing was sent.
+    pub fn call_many(
+        &self,
+        targets: CpuSet<'_>,
+        work: Work<'_>,
+        missed: Option<CpuSetMut<'_>>,
+    ) -> Result<Reached, Error> {
+        self.call_whom(Whom::Set(targets), &work, missed)
+    }
+
+    /// Runs `work` on every CPU that is online, the caller's own too, and waits until all are done.
+    ///
+    /// Contexts and errors as for [`Engine::call_many`]; CPUs that are offline are not reported.
+    pub fn call_all(&self, work: Work<'_>) -> Result<Reached, Error> {
+        let mut result = self.call_whom(Whom::All, &work, None);
+        match &mut result {
+            Ok(reached) => reached.offline = CpuList::new(),
+            Err(Error::Timeout(timeout)) => timeout.reached.offline = CpuList::new(),
+            Err(_) => {}
+        }
+        result
+    }
+
+    fn call_whom(
+        &self,
+        whom: Whom<'_>,
+        work: &Work<'_>,
+        all: Option<CpuSetMut<'_>>,
+    ) -> Result<Reached, Error> {
+        if self.is_halted() {
+            return Err(Error::Offline);
+        }
+        let missed = Missed {
+            offline: CpuList::new(),
+            silent: CpuList::new(),
+            all,
+        };
+        self.pinned(|here| self.call_here(here, whom, work, missed))
+    }
+
+    fn call_here(
+        &self,
+        here: &Here,
+        whom: Whom<'_>,
+        work: &Work<'_>,
+        mut missed: Missed<'_>,
+    ) -> Result<Reached, Error> {
+        if !here.may_run(work.lane) {
+            return Err(Error::Context);
+        }
+        let others = Targets::new(whom, self.config.cpus, Some(here.cpu()));
+        let to_others = others.len();
+        if to_others == 0 {
+            Targets::absent(whom, self.config.cpus).for_each(|cpu| missed.offline(cpu));
+            return Ok(Reached {
+                ran: self.run_own_part(here, whom, work),
+                offline: missed.offline,
+            });
+        }
+        let rung = self.ladder.at_least(here, work.lane, 0);
+        let rung = rung.ok_or(Error::NoDoorbell)?;
+        let id = self.claim(here, Purpose::Wait).ok_or(Error::Busy)?;
+        let started_ns = self.platform.now_ns();
+        let mut wait = Wait {
+            id,
+            lane: work.lane,
+            rung,
+            started_ns,
+            deadline_ns: self.deadline(here, work, started_ns),
+            missed,
+        };
+
+        let own = self.own(here);
+        let outer_deadline_ns = own.deadline_ns.get();
+        own.deadline_ns.set(wait.deadline_ns);
+        let depth = own.waiting.get() + 1;
+        own.waiting.set(depth);
+        own.counters.deepest.raise_to(depth);
+
+        self.send(here, id, work, &others, Some(rung), &mut |cpu| {
+            wait.missed.offline(cpu)
+        });
+        let ran_here = self.run_own_part(here, whom, work);
+        self.wait(here, &mut wait);
+
+        own.waiting.set(depth - 1);
+        own.deadline_ns.set(outer_deadline_ns);
+        self.release(here, id);
+        self.tend_here(here);
+
+        let age_ns = self.platform.now_ns().saturating_sub(started_ns);
+        own.counters.count_latency(age_ns);
+        let ran = ran_here + to_others - wait.missed.count();
+        Targets::absent(whom, self.config.cpus).for_each(|cpu| wait.missed.offline(cpu));
+        let reached = Reached {
+            ran,
+            offline: wait.missed.offline,
+        };
+        if wait.missed.silent.is_empty() {
+            return Ok(reached);
+        }
+        own.counters.count(&own.counters.timeouts, 1);
+        Err(Error::Timeout(Timeout {
+            silent: wait.missed.silent,
+            caller: here.cpu(),
+            function: work.entry as usize,
+            age_ns,
+            last_doorbell: self.ladder.name(wait.rung),
+            reached,
+        }))
+    }
+
+    /// Runs the work here, if the caller means its own CPU too; returns how often.
+    fn run_own_part(&self, here: &Here, whom: Whom<'_>, work: &Work<'_>) -> u32 {
+        if !Targets::means(whom, here.cpu()) {
+            return 0;
+        }
+        self.own(here).counters.count_made(1);
+        let irqs = self.platform.irqs_off();
+        self.run(here, Job::of(work));
+        self.platform.irqs_restore(irqs);
+        1
+    }
+
+    /// When a wait that begins now must be over: its own limit, that of NMIs, and that of the wait
+    /// it is nested in.
+    fn deadline(&self, here: &Here, work: &Work<'_>, now_ns: u64) -> u64 {
+        let mut within_ns = work.within_ns.unwrap_or(self.config.deadline_ns);
+        if here.in_nmi() {
+            within_ns = within_ns.min(self.config.nmi_deadline_ns);
+        }
+        let outer = self.own(here).deadline_ns.get();
+        now_ns.saturating_add(within_ns).min(outer)
+    }
+
+    fn wait(&self, here: &Here, wait: &mut Wait<'_>) {
+        let slot = self.slot(wait.id);
+        let mut seen_ended = 0;
+        let mut interval_ns = self.config.ring_again_ns;
+        let mut ring_again_ns = wait.started_ns.saturating_add(interval_ns);
+        for turn in 0.. {
+            if slot.is_ended(&mut seen_ended) {
+                return;
+            }
+            self.answer_while_waiting(here, turn == 0);
+            reach(Point::WaitPolled);
+            if slot.is_ended(&mut seen_ended) {
+                return;
+            }
+            let now_ns = self.platform.now_ns();
+            if now_ns >= wait.deadline_ns {
+                self.withdraw(here, wait);
+                // Those left have started: they end.
+                wait.deadline_ns = u64::MAX;
+                ring_again_ns = u64::MAX;
+            } else if now_ns >= ring_again_ns {
+                self.climb(here, wait);
+                interval_ns = (interval_ns * 2).min(RING_AGAIN_MOST_NS);
+                ring_again_ns = now_ns.saturating_add(interval_ns);
+            }
+            self.platform.relax(here, turn);
+        }
+    }
+
+    /// Answers this CPU's mailboxes, as far as the waiter's context allows.
+    pub(crate) fn answer_while_waiting(&self, here: &Here, first: bool) {
+        for lane in Lane::ALL {
+            if !here.may_run(lane) {
+                continue;
+            }
+            // A drain below us on the stack has cleared the summary and may hold calls it named:
+            // look into the words, once; what comes later raises the summary again.
+            let interrupted_drain = first && self.own(here).draining[lane.index()].get() != 0;
+            if interrupted_drain || self.mailbox(here.cpu(), lane).is_raised() {
+                self.drain(here, lane);
+            }
+        }
+    }
+
+    /// Rings again, with the next stronger doorbell if there is one.
+    fn climb(&self, here: &Here, wait: &mut Wait<'_>) {
+        if let Some(stronger) = self.ladder.at_least(here, wait.lane, wait.rung + 1) {
+            let counters = &self.own(here).counters;
+            counters.count(&counters.escalations, 1);
+            wait.rung = stronger;
+        }
+        self.ring_again(here, wait.id, wait.lane, wait.rung, &mut |cpu| {
+            wait.missed.offline(cpu)
+        });
+    }
+
+    /// Takes the call back from every target that has not started.
+    fn withdraw(&self, here: &Here, wait: &mut Wait<'_>) {
+        let slot = self.slot(wait.id);
+        let bit = self.call_bit(wait.id);
+        let mut withdrawn = 0;
+        for cpu in slot.unended() {
+            if self.mailbox(cpu, wait.lane).withdraw(bit) {
+                slot.forgo(cpu);
+                wait.missed.silent(cpu);
+                withdrawn += 1;
+            }
+        }
+        self.own(here).counters.count_withdrawn(withdrawn);
+    }
+}
