@@ -38,14 +38,10 @@ impl<P: Platform> Engine<P> {
         });
         let give_up_ns = self.platform.now_ns().saturating_add(LINGER_NS);
         for turn in 0.. {
-            let under_way = self.pinned(|here| {
-                let next = self.tend_here(here);
-                self.platform.relax(here, turn);
-                next.is_some()
-            });
-            if !under_way || self.platform.now_ns() >= give_up_ns {
+            if self.tend().is_none() || self.platform.now_ns() >= give_up_ns {
                 break;
             }
+            self.pinned(|here| self.platform.relax(here, turn));
         }
     }
 }

@@ -71,4 +71,13 @@ pub use stats::{Stats, LATENCY_BUCKETS};
 pub mod model {
     pub use crate::point::{set_hook, Hook, Point};
     pub use crate::primitive::model_counters;
+
+    /// How many calls of `lane` wait for `cpu` unstarted.
+    pub fn unstarted<P: crate::Platform>(
+        engine: &crate::Engine<P>,
+        cpu: crate::CpuId,
+        lane: crate::Lane,
+    ) -> u32 {
+        engine.mailbox(cpu, lane).unstarted()
+    }
 }

@@ -246,6 +246,15 @@ impl<'e> Mailbox<'e> {
         self.top().load(Ordering::Relaxed) & CLOSED != 0
     }
 
+    /// How many call bits are up.
+    #[cfg(loom)]
+    pub(crate) fn unstarted(&self) -> u32 {
+        // Relaxed: the model orders.
+        (0..self.geometry.words)
+            .map(|i| self.word(i).load(Ordering::Relaxed).count_ones())
+            .sum()
+    }
+
     /// Stops new calls: senders that see CLOSED withdraw. What is in the mailbox stays.
     pub(crate) fn close(&self) {
         // Acquire close:top, pairs with raise:top: calls raised before are seen by the scan that

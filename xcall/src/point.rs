@@ -12,6 +12,7 @@
     reason = "the names are the documentation; models use them"
 )]
 pub enum Point {
+    ClaimTaken,
     SendClaimed,
     SendFilled,
     SendPublished,

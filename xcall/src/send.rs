@@ -48,6 +48,7 @@ impl<P: Platform> Engine<P> {
             // Taken. A posted call that has ended? Take its mark first and look then: an NMI that
             // came in between the other way round could reuse the slot under us.
             if own.posted.fetch_and(!bit) & bit != 0 {
+                reach(Point::ClaimTaken);
                 if self.slot(id(slot)).is_ended(&mut 0) {
                     return Some(id(slot));
                 }

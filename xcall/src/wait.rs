@@ -238,10 +238,13 @@ impl<P: Platform> Engine<P> {
                 // Those left have started: they end.
                 wait.deadline_ns = u64::MAX;
                 ring_again_ns = u64::MAX;
-            } else if now_ns >= ring_again_ns {
+                continue;
+            }
+            if now_ns >= ring_again_ns {
                 self.climb(here, wait);
                 interval_ns = (interval_ns * 2).min(RING_AGAIN_MOST_NS);
                 ring_again_ns = now_ns.saturating_add(interval_ns);
+                continue;
             }
             self.platform.relax(here, turn);
         }

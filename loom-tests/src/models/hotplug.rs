@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+//! CPUs that go offline and come back, against senders.
+
+use super::{model, Model};
+use crate::machine::{AtomicFlag, Model as Machine};
+use crate::shared::{nmi_safe, Parcel};
+use std::sync::Arc;
+use xcall::{CpuId, Error};
+
+pub fn models() -> Vec<Model> {
+    vec![
+        model(
+            "offline",
+            4,
+            "a CPU goes offline against a call: it runs and is reported so, or is reported offline \
+             and does not run; the CPU stays closed",
+            |_| offline(),
+        ),
+        model(
+            "back_online",
+            3,
+            "a CPU that goes and comes back takes calls at once: no due mark of the time between \
+             saves a ring that nobody owes",
+            |_| back_online(),
+        ),
+    ]
+}
+
+fn offline() {
+    let machine = Machine::new(&[0, 1]);
+    let parcel = Arc::new(Parcel::new(1));
+    let target = machine.on_cpu(0, |m| {
+        m.engine.close();
+        // A doorbell that comes late.
+        m.engine.answer(&crate::machine::BOTH_LANES);
+    });
+    machine.become_cpu(1);
+    let run = || parcel.run();
+    let result = machine.engine.call(CpuId(0), nmi_safe(&run));
+    let ran = match result {
+        Ok(()) => {
+            parcel.assert_answered();
+            1
+        }
+        Err(Error::Offline) => 0,
+        Err(other) => panic!("{other:?}"),
+    };
+    assert_eq!(parcel.runs(), ran);
+    parcel.end_of_life();
+    machine.join(target);
+    assert_eq!(parcel.runs(), ran);
+    assert!(!machine.engine.is_online(CpuId(0)));
+}
+
+fn back_online() {
+    let machine = Machine::new(&[0, 1]);
+    let parcels = Arc::new([Parcel::new(1), Parcel::new(2)]);
+    let expected = parcels.clone();
+    let back = Arc::new(AtomicFlag::new(false));
+    let told = back.clone();
+    let target = machine.on_cpu(0, move |m| {
+        m.engine.close();
+        m.engine.open();
+        m.tell(1, &told);
+        m.idle_until(|| expected[1].runs() > 0);
+    });
+    machine.become_cpu(1);
+    let early = &parcels[0];
+    let run = || early.run();
+    let ran = match machine.engine.call(CpuId(0), nmi_safe(&run)) {
+        Ok(()) => 1,
+        Err(Error::Offline) => 0,
+        Err(other) => panic!("{other:?}"),
+    };
+    assert_eq!(early.runs(), ran);
+    early.end_of_life();
+    machine.wait_for(&back);
+    let late = &parcels[1];
+    let run = || late.run();
+    machine.engine.call(CpuId(0), nmi_safe(&run)).unwrap();
+    late.assert_answered();
+    machine.join(target);
+    assert_eq!((early.runs(), late.runs()), (ran, 1));
+}

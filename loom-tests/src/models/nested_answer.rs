@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A drain interrupted by an NMI that answers, or calls, on the same CPU.
+
+use super::send_drain::posted;
+use super::{models_at, Model};
+use crate::machine::{in_nmi, Model as Machine, BOTH_LANES};
+use crate::shared::{nmi_safe, Parcel};
+use loom::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use xcall::model::{set_hook, Point};
+use xcall::{CpuId, Lane};
+
+const POINTS: [Point; 6] = [
+    Point::DrainBegun,
+    Point::DrainCleared,
+    Point::DrainSeen,
+    Point::DrainClaimed,
+    Point::DrainRan,
+    Point::DrainDone,
+];
+
+pub fn models() -> Vec<Model> {
+    [
+        models_at(
+            &POINTS,
+            "nested_answer",
+            3,
+            "the doorbell's handler interrupts a drain: when it returns, every call sent before it \
+             began has been started, none is held by the drain it interrupted",
+            nested_answer,
+        ),
+        models_at(
+            &POINTS,
+            "nested_call_in_drain",
+            3,
+            "an NMI at this step of a drain calls another CPU, which waits for a call to this one: \
+             both end",
+            nested_call,
+        ),
+    ]
+    .concat()
+}
+
+fn nested_answer(at: Option<Point>) {
+    let machine = Machine::new(&[0, 1, 2]);
+    let parcels = [Parcel::leaked(1), Parcel::leaked(2)];
+    let sent = Arc::new(AtomicBool::new(false));
+    let told = sent.clone();
+    machine.become_cpu(2);
+    machine.engine.post(CpuId(0), posted(parcels[0])).unwrap();
+    let sender = machine.on_cpu(1, move |m| {
+        m.engine.post(CpuId(0), posted(parcels[1])).unwrap();
+        told.store(true, Ordering::Release);
+    });
+    machine.become_cpu(0);
+    let in_hook = machine.clone();
+    let mut armed = true;
+    set_hook(Box::new(move |point| {
+        if Some(point) == at && std::mem::take(&mut armed) {
+            let both_sent = sent.load(Ordering::Acquire);
+            in_nmi(|| in_hook.engine.answer(&BOTH_LANES));
+            if both_sent {
+                let unstarted = xcall::model::unstarted(&in_hook.engine, CpuId(0), Lane::NmiSafe);
+                assert_eq!(unstarted, 0, "a call is held by the drain below");
+            }
+        }
+    }));
+    machine.engine.answer(&BOTH_LANES);
+    machine.idle_until(|| parcels.iter().all(|p| p.runs() > 0));
+    machine.join(sender);
+    for parcel in parcels {
+        assert_eq!(parcel.runs(), 1);
+        parcel.assert_answered();
+    }
+}
+
+fn nested_call(at: Option<Point>) {
+    let machine = Machine::new(&[0, 1]);
+    let parcels = Arc::new([Parcel::new(1), Parcel::new(2), Parcel::new(3)]);
+    let theirs = parcels.clone();
+    let other = machine.on_cpu(1, move |m| {
+        let parcel = &theirs[1];
+        let run = || parcel.run();
+        m.engine.call(CpuId(0), nmi_safe(&run)).unwrap();
+        parcel.assert_answered();
+        m.idle_until(|| theirs[2].runs() > 0);
+    });
+    machine.become_cpu(0);
+    let (in_hook, nmi_parcels) = (machine.clone(), parcels.clone());
+    let mut armed = true;
+    set_hook(Box::new(move |point| {
+        if Some(point) == at && std::mem::take(&mut armed) {
+            let parcel = &nmi_parcels[2];
+            let run = || parcel.run();
+            in_nmi(|| in_hook.engine.call(CpuId(1), nmi_safe(&run)).unwrap());
+            parcel.assert_answered();
+        }
+    }));
+    machine.idle_until(|| parcels[1].runs() > 0);
+    set_hook(Box::new(|_| {}));
+    if parcels[2].runs() == 0 {
+        // The drain did not come to that step.
+        let run = || parcels[2].run();
+        machine.engine.call(CpuId(1), nmi_safe(&run)).unwrap();
+    }
+    machine.join(other);
+    assert_eq!((parcels[1].runs(), parcels[2].runs()), (1, 1));
+}

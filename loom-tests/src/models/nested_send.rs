@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A waiting call interrupted by an NMI that calls the same target and waits.
+
+use super::{models_at, Model};
+use crate::machine::{in_nmi, Model as Machine};
+use crate::shared::{nmi_safe, Parcel};
+use std::sync::Arc;
+use xcall::model::{set_hook, Point};
+use xcall::CpuId;
+
+const POINTS: [Point; 6] = [
+    Point::SendClaimed,
+    Point::SendFilled,
+    Point::SendPublished,
+    Point::SendRaised,
+    Point::SendRung,
+    Point::WaitPolled,
+];
+
+pub fn models() -> Vec<Model> {
+    models_at(
+        &POINTS,
+        "nested_send",
+        3,
+        "an NMI at this step of a call makes one to the same target and waits: both run, once each; \
+         the NMI does not count on a ring that cannot come before it returns",
+        nested_send,
+    )
+}
+
+fn nested_send(at: Option<Point>) {
+    let machine = Machine::new(&[0, 1]);
+    let parcels = Arc::new([Parcel::new(1), Parcel::new(2)]);
+    let expected = parcels.clone();
+    let target = machine.on_cpu(0, move |m| {
+        m.idle_until(|| expected.iter().all(|p| p.runs() > 0));
+    });
+    machine.become_cpu(1);
+    let (in_hook, nmi_parcels) = (machine.clone(), parcels.clone());
+    let mut armed = true;
+    set_hook(Box::new(move |point| {
+        if Some(point) == at && std::mem::take(&mut armed) {
+            let parcel = &nmi_parcels[1];
+            let run = || parcel.run();
+            in_nmi(|| in_hook.engine.call(CpuId(0), nmi_safe(&run)).unwrap());
+            parcel.assert_answered();
+            parcel.end_of_life();
+        }
+    }));
+    let parcel = &parcels[0];
+    let run = || parcel.run();
+    machine.engine.call(CpuId(0), nmi_safe(&run)).unwrap();
+    parcel.assert_answered();
+    parcel.end_of_life();
+    set_hook(Box::new(|_| {}));
+    if parcels[1].runs() == 0 {
+        // The call ended before it came to that step.
+        let run = || parcels[1].run();
+        machine.engine.call(CpuId(0), nmi_safe(&run)).unwrap();
+    }
+    machine.join(target);
+    assert!(parcels.iter().all(|p| p.runs() == 1));
+}

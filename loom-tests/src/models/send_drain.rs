@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Sending against draining: no call lost, none run twice, a ring saved only when another is due.
+
+use super::{model, Model};
+use crate::machine::Model as Machine;
+use crate::machine::BOTH_LANES;
+use crate::shared::{nmi_safe, Parcel};
+use xcall::{CpuId, Work};
+
+pub fn models() -> Vec<Model> {
+    vec![
+        model(
+            "saved_ring",
+            4,
+            "two senders post to one idle target: it hears of both calls, though one ring may be saved",
+            |_| senders_to_one(&[1, 2], false),
+        ),
+        model(
+            "polled_and_rung",
+            3,
+            "a target that also looks without being rung runs each call once",
+            |_| senders_to_one(&[1, 2], true),
+        ),
+        model(
+            "three_senders",
+            2,
+            "three senders post to one idle target: all are heard, each once",
+            |_| senders_to_one(&[1, 2, 3], false),
+        ),
+    ]
+}
+
+/// A leaked parcel as work that may be posted.
+pub fn posted(parcel: &'static Parcel) -> Work<'static> {
+    let run: &'static _ = Box::leak(Box::new(|| parcel.run()));
+    nmi_safe(run)
+}
+
+/// `senders` each post a call to CPU 0; the last of them is this thread.
+fn senders_to_one(senders: &[u32], polls: bool) {
+    let online: Vec<u32> = [0].iter().chain(senders).copied().collect();
+    let machine = Machine::new(&online);
+    let parcels: Vec<_> = senders.iter().map(|s| Parcel::leaked(*s)).collect();
+    let expected = parcels.clone();
+    let target = machine.on_cpu(0, move |m| {
+        if polls {
+            m.engine.answer(&BOTH_LANES);
+        }
+        m.idle_until(|| expected.iter().all(|p| p.runs() > 0));
+    });
+    let mut threads = vec![];
+    for (sender, parcel) in senders.iter().copied().zip(parcels.clone()) {
+        let send = move |m: &Machine| m.engine.post(CpuId(0), posted(parcel)).unwrap();
+        if sender == *senders.last().unwrap() {
+            machine.become_cpu(sender);
+            send(&machine);
+        } else {
+            threads.push(machine.on_cpu(sender, send));
+        }
+    }
+    for thread in threads {
+        machine.join(thread);
+    }
+    machine.join(target);
+    for parcel in parcels {
+        assert_eq!(parcel.runs(), 1);
+        parcel.assert_answered();
+    }
+}
