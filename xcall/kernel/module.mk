@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # xcall.ko: the engine's crate, its kernel glue in Rust, and the C shim.
 rust-modules += xcall
-xcall-root := xcall/kernel/xcall_main
-xcall-crates := xcall crossbeam_utils xen_sys
-xcall-c := xcall/kernel/shim.o
+module-xcall-root := xcall/kernel/xcall_main
+module-xcall-crates := xcall crossbeam_utils xen_sys
+module-xcall-c := xcall/kernel/shim.o
