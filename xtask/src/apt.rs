@@ -234,8 +234,17 @@ impl Source {
         let debian = |suite: &String| {
             let name = suite.split(['-', '/']).next().unwrap_or_default();
             [
-                "buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "oldstable",
-                "stable", "testing", "unstable",
+                "buster",
+                "bullseye",
+                "bookworm",
+                "trixie",
+                "forky",
+                "duke",
+                "sid",
+                "oldstable",
+                "stable",
+                "testing",
+                "unstable",
             ]
             .contains(&name)
         };
@@ -284,7 +293,9 @@ fn resolve_mirror_file(source: &mut Source) {
 
 /// `deb [options] URI SUITE COMPONENT...`
 fn parse_one_line(text: &str) -> Vec<Source> {
-    let lines = text.lines().map(|line| line.split('#').next().unwrap_or(""));
+    let lines = text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or(""));
     lines
         .filter_map(|line| {
             let line = line.trim().strip_prefix("deb ")?.trim_start();
@@ -309,7 +320,10 @@ fn parse_deb822(text: &str) -> Vec<Source> {
         let fields = stanza_fields(stanza);
         let words = |key: &str| {
             let value = fields.get(key).map(String::as_str).unwrap_or_default();
-            value.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+            value
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         let disabled = fields.get("Enabled").is_some_and(|value| value == "no");
         if disabled || !words("Types").contains(&"deb".to_owned()) {
@@ -347,7 +361,10 @@ deb-src http://mirror.invalid/debian trixie main
 deb http://other.invalid tool-trixie main
 ";
         let sources = parse_one_line(text);
-        assert_eq!(sources[0], source("http://mirror.invalid/debian", &["trixie"]));
+        assert_eq!(
+            sources[0],
+            source("http://mirror.invalid/debian", &["trixie"])
+        );
         assert_eq!(sources.len(), 2);
         assert!(sources[0].is_debian());
         assert!(!sources[1].is_debian());
@@ -378,8 +395,14 @@ Components: main
         assert_eq!(
             sources,
             [
-                source("http://mirror.invalid/debian/", &["bookworm", "bookworm-updates"]),
-                source("http://mirror.invalid/debian-security", &["bookworm-security"]),
+                source(
+                    "http://mirror.invalid/debian/",
+                    &["bookworm", "bookworm-updates"]
+                ),
+                source(
+                    "http://mirror.invalid/debian-security",
+                    &["bookworm-security"]
+                ),
             ]
         );
         assert!(sources.iter().all(Source::is_debian));
@@ -389,9 +412,16 @@ Components: main
     #[test]
     fn a_mirror_list_file_gives_its_first_mirror() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "http://first.invalid/debian\nhttp://second.invalid\n").unwrap();
+        fs::write(
+            file.path(),
+            "http://first.invalid/debian\nhttp://second.invalid\n",
+        )
+        .unwrap();
         let path = file.path().display();
-        for uri in [format!("mirror+file:{path}"), format!("mirror+file://{path}")] {
+        for uri in [
+            format!("mirror+file:{path}"),
+            format!("mirror+file://{path}"),
+        ] {
             let mut listed = source(&uri, &["trixie"]);
             resolve_mirror_file(&mut listed);
             assert_eq!(listed.uri, "http://first.invalid/debian");
@@ -413,6 +443,8 @@ Version: 7.3.4-1~bpo13+1
         let packages = parse_packages(text);
         assert_eq!(packages.len(), 2);
         assert_eq!(packages[0].version, "6.12.9-1");
-        assert!(packages[0].depends.starts_with("linux-headers-6.12.9+deb13-amd64"));
+        assert!(packages[0]
+            .depends
+            .starts_with("linux-headers-6.12.9+deb13-amd64"));
     }
 }

@@ -96,7 +96,11 @@ impl Chroot {
         command.args(["--mount", "--propagation", "private"]);
         command.args(["--pid", "--fork", "--kill-child=KILL"]);
         command.args(["sh", "-c", ENTER, "chroot"]);
-        command.arg(&self.root).arg(repo::root()).arg(build).arg(&self.cache);
+        command
+            .arg(&self.root)
+            .arg(repo::root())
+            .arg(build)
+            .arg(&self.cache);
         command.args([
             "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME=/tmp",

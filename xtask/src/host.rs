@@ -59,10 +59,12 @@ fn is_root() -> bool {
 }
 
 fn missing() -> Vec<&'static str> {
-    let absent = NEEDED.iter().filter(|(file, _)| match file.starts_with('/') {
-        true => !Path::new(file).exists(),
-        false => find_program(file).is_none(),
-    });
+    let absent = NEEDED
+        .iter()
+        .filter(|(file, _)| match file.starts_with('/') {
+            true => !Path::new(file).exists(),
+            false => find_program(file).is_none(),
+        });
     let mut packages: Vec<_> = absent.map(|(_, package)| *package).collect();
     packages.dedup();
     packages

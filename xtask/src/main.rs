@@ -8,17 +8,28 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod build;
 mod cache;
 mod child;
 mod chroot;
+mod console;
+mod guest_programs;
 mod host;
+mod initramfs;
 mod kernels;
+mod ports;
 mod progress;
+mod qemu;
 mod repo;
 mod rust_metadata;
 mod setup;
 mod signals;
+mod stage;
 mod sysroot;
+mod terminal;
+mod vm;
+mod vm_command;
+mod xen;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -38,6 +49,10 @@ enum Command {
     Setup(setup::Args),
     /// Run a command in the Debian tree that modules are built in
     Chroot(chroot::Args),
+    /// Build the kernel modules
+    Build(build::Args),
+    /// Boot a stock kernel with our modules and run a command there
+    Vm(vm_command::Args),
 }
 
 fn main() -> ExitCode {
@@ -61,5 +76,7 @@ fn run(command: Command) -> Result<u8> {
     match command {
         Command::Setup(args) => setup::command(&args).map(|()| 0),
         Command::Chroot(args) => chroot::command(&args),
+        Command::Build(args) => build::command(&args).map(|()| 0),
+        Command::Vm(args) => vm_command::command(&args),
     }
 }

@@ -25,6 +25,11 @@ pub fn kbuild() -> PathBuf {
     target().join("kbuild")
 }
 
+/// Finished modules: a folder per series.
+pub fn modules() -> PathBuf {
+    target().join("modules")
+}
+
 /// Logs of builds and guests.
 pub fn logs() -> PathBuf {
     target().join("logs")

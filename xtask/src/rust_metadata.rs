@@ -21,7 +21,9 @@ pub fn ensure(cache: &Cache, sysroot: &Sysroot, kernel: &Kernel) -> Result<()> {
         return Ok(());
     }
     let release = &sysroot.release(kernel)?.kernel;
-    let headers = sysroot.root.join(sysroot.headers(kernel)?.trim_start_matches('/'));
+    let headers = sysroot
+        .root
+        .join(sysroot.headers(kernel)?.trim_start_matches('/'));
     let installed = headers.join("rust/.from-xtask");
     let key = cache::key([sysroot.key.as_str(), BUILD, KBUILD]);
     if fs::read_to_string(&installed).is_ok_and(|text| text == key) {
@@ -41,7 +43,9 @@ pub fn ensure(cache: &Cache, sysroot: &Sysroot, kernel: &Kernel) -> Result<()> {
     })?;
 
     let kbuild = release.trim_end_matches("-amd64");
-    let scripts = sysroot.root.join(format!("usr/lib/linux-kbuild-{kbuild}/scripts"));
+    let scripts = sysroot
+        .root
+        .join(format!("usr/lib/linux-kbuild-{kbuild}/scripts"));
     copy_file(&metadata.join("target.json"), &scripts.join("target.json"))?;
     fs::create_dir_all(headers.join("rust"))?;
     for entry in fs::read_dir(metadata.join("rust"))? {

@@ -3,9 +3,12 @@
 
 use crate::cache::Cache;
 use crate::kernels::{self, Kernel};
+use crate::qemu::Qemu;
 use crate::sysroot::Sysroot;
-use crate::{host, rust_metadata};
+use crate::vm::Platform;
+use crate::{host, rust_metadata, xen};
 use anyhow::Result;
+use std::path::PathBuf;
 
 /// Options of `cargo xtask setup`.
 #[derive(clap::Args)]
@@ -13,6 +16,9 @@ pub struct Args {
     /// Only what this kernel series needs
     #[arg(long, value_name = "SERIES", value_parser = kernels::parse)]
     kernel: Option<&'static Kernel>,
+    /// Only what this platform needs
+    #[arg(long, value_enum)]
+    platform: Option<Platform>,
     /// Ask the mirrors for newer point releases
     #[arg(long)]
     update: bool,
@@ -27,6 +33,11 @@ pub fn command(args: &Args) -> Result<()> {
     for kernel in kernels::selected(args.kernel) {
         rust_metadata::ensure(&cache, &sysroot, kernel)?;
     }
+    Qemu::ensure(&cache)?;
+    if args.platform != Some(Platform::Native) {
+        xen::ensure(&cache)?;
+    }
+    eprintln!("ready: {}", cache.path("").display());
     Ok(())
 }
 
@@ -36,15 +47,33 @@ pub struct Tools {
     pub sysroot: Sysroot,
 }
 
+/// What guests stand on.
+pub struct Machine {
+    pub tools: Tools,
+    pub qemu: Qemu,
+    /// The hypervisor, an ELF file.
+    pub xen: PathBuf,
+}
+
 /// The sysroot with every kernel's metadata, made if it is not there.
 pub fn ensure_sysroot() -> Result<Tools> {
     let cache = Cache::open()?;
-    let _lock = cache.lock()?;
+    let lock = cache.lock()?;
     host::ensure_packages(&cache)?;
     let sysroot = Sysroot::ensure(&cache, false)?;
     for kernel in kernels::KERNELS {
         rust_metadata::ensure(&cache, &sysroot, kernel)?;
     }
-    drop(_lock);
+    drop(lock);
     Ok(Tools { cache, sysroot })
+}
+
+/// All that guests need, made if it is not there.
+pub fn ensure_machine() -> Result<Machine> {
+    let tools = ensure_sysroot()?;
+    let lock = tools.cache.lock()?;
+    let qemu = Qemu::ensure(&tools.cache)?;
+    let xen = xen::ensure(&tools.cache)?;
+    drop(lock);
+    Ok(Machine { tools, qemu, xen })
 }

@@ -33,7 +33,11 @@ const PACKAGES: &[&str] = &[
 const MOUNT_POINTS: &[&str] = &["build", "cache", "repo"];
 
 /// Left out of the tree: nobody reads it there.
-const EXCLUDED: &[&str] = &["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*"];
+const EXCLUDED: &[&str] = &[
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+];
 
 /// Goes into the key: a new number makes a new tree.
 const RECIPE: &str = "2";
@@ -117,7 +121,10 @@ impl Sysroot {
 
     /// Its headers, as seen from inside the tree.
     pub fn headers(&self, kernel: &Kernel) -> Result<String> {
-        Ok(format!("/usr/src/linux-headers-{}", self.release(kernel)?.kernel))
+        Ok(format!(
+            "/usr/src/linux-headers-{}",
+            self.release(kernel)?.kernel
+        ))
     }
 
     /// Its boot image.
@@ -188,8 +195,12 @@ fn resolve(apt: &Apt) -> Result<Releases> {
 
 /// The package that starts with `prefix` in a `Depends` field.
 fn headers_package(depends: &str, prefix: &str) -> Option<String> {
-    let mut names = depends.split([',', '|']).filter_map(|part| part.split_whitespace().next());
-    names.find(|name| name.starts_with(prefix)).map(str::to_owned)
+    let mut names = depends
+        .split([',', '|'])
+        .filter_map(|part| part.split_whitespace().next());
+    names
+        .find(|name| name.starts_with(prefix))
+        .map(str::to_owned)
 }
 
 /// Package arguments for apt, exact where the version decides.
@@ -203,7 +214,10 @@ fn packages(releases: &Releases) -> Vec<String> {
             source_version,
         } = release;
         packages.push(format!("linux-headers-{name}={version}"));
-        packages.push(format!("{}={version}", kernel.image_package.replace("{}", name)));
+        packages.push(format!(
+            "{}={version}",
+            kernel.image_package.replace("{}", name)
+        ));
         if let Some(version) = source_version {
             packages.push(format!("linux-source-{}={version}", kernel.series));
         }
@@ -251,7 +265,9 @@ fn make(cache: &Cache, mirrors: &Mirrors, releases: &Releases, folder: &Path) ->
     }
     fs::remove_dir(&tree)?;
     for kernel in KERNELS {
-        let image = kernel.image.replace("{}", &releases.0[kernel.series].kernel);
+        let image = kernel
+            .image
+            .replace("{}", &releases.0[kernel.series].kernel);
         if !folder.join(&image).exists() {
             bail!(
                 "kernel {}: no image at {image} in the sysroot; see xtask/src/kernels.rs",

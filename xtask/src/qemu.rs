@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+//! QEMU 10 or newer: older ones crash guests whose CPUs run in several threads.
+//!
+//! The machine's own is used if it is new enough. Otherwise one is unpacked from the build suite
+//! into the cache and run through that tree's own dynamic linker, so that the machine stays as
+//! it is.
+
+use crate::apt::{self, Mirrors};
+use crate::cache::{self, Cache};
+use crate::child;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const OLDEST: u32 = 10;
+const PROGRAM: &str = "qemu-system-x86_64";
+const PACKAGES: &[&str] = &["ipxe-qemu", "qemu-system-x86", "seabios"];
+const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+
+/// Goes into the key: a new number makes a new tree.
+const RECIPE: &str = "1";
+
+/// A QEMU to run.
+#[derive(Clone)]
+pub enum Qemu {
+    /// The machine's own.
+    Installed,
+    /// Unpacked in the cache.
+    Tree(PathBuf),
+}
+
+impl Qemu {
+    /// One that is new enough, unpacked if it must be.
+    pub fn ensure(cache: &Cache) -> Result<Qemu> {
+        if installed_major().is_some_and(|major| major >= OLDEST) {
+            return Ok(Qemu::Installed);
+        }
+        let parts = [RECIPE, apt::BUILD_SUITE].into_iter();
+        let key = cache::key(parts.chain(PACKAGES.iter().copied()));
+        let tree = cache.entry(Path::new("qemu").join(key), |folder| {
+            crate::host::require_root("setup: QEMU")?;
+            let mut command = child::command("mmdebstrap");
+            command
+                .args(["--mode=root", "--variant=extract", "--architectures=amd64"])
+                .arg(format!("--keyring={}", apt::KEYRING))
+                .arg("--aptopt=APT::Install-Recommends \"false\"")
+                .arg(format!("--include={}", PACKAGES.join(",")))
+                .args([apt::BUILD_SUITE.as_ref(), folder.join("tree").as_os_str()])
+                .args(Mirrors::find()?.build_sources());
+            let label = format!("QEMU (from Debian {})", apt::BUILD_SUITE);
+            crate::progress::run(&label, &mut command, &cache.log("qemu"))?;
+            Ok(())
+        })?;
+        Ok(Qemu::Tree(tree.join("tree")))
+    }
+
+    /// The emulator, ready for arguments.
+    pub fn command(&self) -> Command {
+        match self {
+            Qemu::Installed => child::command(PROGRAM),
+            Qemu::Tree(tree) => {
+                let libraries = tree.join(LIBRARIES);
+                let mut command = child::command(tree.join(LIBRARIES).join("ld-linux-x86-64.so.2"));
+                command.arg("--library-path").arg(&libraries);
+                command.arg(tree.join("usr/bin").join(PROGRAM));
+                for folder in ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"] {
+                    command.arg("-L").arg(tree.join(folder));
+                }
+                command.env("QEMU_MODULE_DIR", libraries.join("qemu"));
+                command
+            }
+        }
+    }
+}
+
+fn installed_major() -> Option<u32> {
+    let output = Command::new(PROGRAM).arg("--version").output().ok()?;
+    parse_major(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// `QEMU emulator version 10.0.2 (Debian ...)`
+fn parse_major(text: &str) -> Option<u32> {
+    let version = text.split("version ").nth(1)?;
+    version.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        let text = "QEMU emulator version 7.2.18 (Debian 1:7.2+dfsg-7+deb12u15)\nCopyright";
+        assert_eq!(parse_major(text), Some(7));
+        assert_eq!(parse_major("QEMU emulator version 11.1.3"), Some(11));
+        assert_eq!(parse_major("command not found"), None);
+    }
+}

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One boot of a stock kernel: start it, follow it, judge it.
+//!
+//! A guest is good when its own last line arrived (marked with a nonce) and neither the console
+//! nor dmesg has a complaint. QEMU's exit status says nothing about it.
+//!
+//! ```text
+//! console (ttyS0, or Xen's com1) -> QEMU's stdout -> log, complaints
+//! command's stdout -> virtio port xcall.out -> socket -> ours, captured
+//! command's stderr -> virtio port xcall.err -> socket -> ours
+//! shell           <-> virtio console        <-> socket <-> the terminal
+//! ```
+
+use crate::child::{self, Child};
+use crate::console;
+use crate::initramfs::Archive;
+use crate::kernels::Kernel;
+use crate::ports::{self, Marks};
+use crate::setup::Machine;
+use crate::terminal;
+use anyhow::{Context, Result};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const INIT: &[u8] = include_bytes!("../guest/init");
+
+/// What a guest's kernel is told beside its console. `loglevel=7` shows pr_info.
+const KERNEL_ARGUMENTS: &str = "panic=-1 oops=panic loglevel=7 printk.devkmsg=on";
+
+/// Where a kernel runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Platform {
+    /// On the emulated machine itself
+    Native,
+    /// As Xen's dom0, which is a PV guest
+    XenPv,
+}
+
+impl Platform {
+    /// Both.
+    pub const ALL: [Platform; 2] = [Platform::Native, Platform::XenPv];
+
+    /// As `--platform` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Platform::Native => "native",
+            Platform::XenPv => "xen-pv",
+        }
+    }
+}
+
+/// What a guest runs.
+#[derive(Clone, Debug)]
+pub enum Program {
+    /// A shell line.
+    Command(String),
+    /// A shell on our terminal.
+    Shell,
+}
+
+/// A guest to boot.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    pub kernel: &'static Kernel,
+    pub platform: Platform,
+    pub cpus: u32,
+    /// Of the machine; a dom0 gets half.
+    pub memory_mib: u32,
+    /// More arguments for the Linux kernel.
+    pub append: String,
+    /// Programs that go to /bin in the guest, folders to /root.
+    pub copies: Vec<PathBuf>,
+    /// Module files, in the order they are loaded.
+    pub modules: Vec<PathBuf>,
+    /// Whether they are loaded, or only put into /modules.
+    pub load_modules: bool,
+    pub program: Program,
+    pub timeout: Option<Duration>,
+    /// Complaints that have one of these texts in them do not count.
+    pub ignored: Vec<String>,
+    /// Whether the command's two streams are shown as they come.
+    pub echo: bool,
+    /// Whether the console is shown as it comes.
+    pub echo_console: bool,
+    /// Where QEMU's monitor (QMP) listens.
+    pub monitor: Option<PathBuf>,
+}
+
+impl Boot {
+    /// Four CPUs, 2 GiB, five minutes, no modules, output shown.
+    pub fn new(kernel: &'static Kernel, platform: Platform, program: Program) -> Boot {
+        Boot {
+            kernel,
+            platform,
+            cpus: 4,
+            memory_mib: 2048,
+            append: String::new(),
+            copies: Vec::new(),
+            modules: Vec::new(),
+            load_modules: true,
+            program,
+            timeout: Some(Duration::from_secs(300)),
+            ignored: Vec::new(),
+            echo: true,
+            echo_console: false,
+            monitor: None,
+        }
+    }
+}
+
+/// How a boot went.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The command's exit status, if it ended.
+    pub status: Option<u8>,
+    /// Whether the guest's last line arrived.
+    pub complete: bool,
+    pub timed_out: bool,
+    pub stdout: String,
+    pub stderr: String,
+    pub console: String,
+    pub complaints: Vec<String>,
+    /// The exact QEMU command.
+    pub command_line: String,
+    pub seconds: f64,
+}
+
+impl Outcome {
+    /// What `cargo xtask vm` exits with: 124 for a hang, 125 for a complaint or a guest that
+    /// died, else the command's own status.
+    pub fn exit_code(&self) -> u8 {
+        match self.status {
+            _ if !self.complaints.is_empty() => 125,
+            _ if self.timed_out => 124,
+            Some(status) if self.complete => status,
+            _ => 125,
+        }
+    }
+
+    /// Why the boot counts as failed, with the console's last lines and the QEMU command; `None`
+    /// when the guest itself is well, whatever its command's status.
+    pub fn failure(&self) -> Option<String> {
+        let mut text = String::new();
+        if self.timed_out {
+            let _ = writeln!(text, "guest: no end after {:.0} s", self.seconds);
+        } else if !self.complete {
+            let _ = writeln!(text, "guest: died before its last line");
+        }
+        if !self.complaints.is_empty() {
+            let _ = writeln!(text, "guest: its kernel complains:");
+            for complaint in self.complaints.iter().take(20) {
+                let _ = writeln!(text, "  ! {complaint}");
+            }
+        }
+        if text.is_empty() {
+            return None;
+        }
+        let last = crate::progress::last_lines(&self.console);
+        let _ = writeln!(text, "last console lines:\n{last}");
+        let _ = write!(text, "command: {}", self.command_line);
+        Some(text)
+    }
+}
+
+/// Boots a guest and follows it to its end.
+pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
+    let start = Instant::now();
+    let folder = tempfile::Builder::new().prefix("xcall-vm-").tempdir();
+    let folder = folder.context("cannot make a temporary folder")?;
+    let folder = folder.path();
+    let nonce = crate::cache::key([format!("{folder:?} {:?}", std::time::SystemTime::now())]);
+    fs::write(folder.join("initrd"), initramfs(machine, boot, &nonce)?)?;
+
+    let interactive = matches!(boot.program, Program::Shell);
+    let mut sockets = vec!["out", "err"];
+    if interactive {
+        sockets.push("tty");
+    }
+    let listeners = ports::listen(folder, &sockets)?;
+    let mut command = qemu(machine, boot, folder, &sockets)?;
+    let mut outcome = Outcome {
+        command_line: child::describe(&command),
+        ..Outcome::default()
+    };
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut qemu = Child::spawn(&mut command)?;
+
+    let console = Arc::new(Mutex::new(String::new()));
+    let mut readers = Vec::new();
+    if let Some(stdout) = qemu.pipes().stdout.take() {
+        readers.push(follow_console(stdout, &console, boot.echo_console));
+    }
+    if let Some(stderr) = qemu.pipes().stderr.take() {
+        readers.push(follow_console(stderr, &console, boot.echo_console));
+    }
+    let (events, received) = mpsc::channel();
+    let streams = ports::accept(listeners, &mut qemu)?;
+    let mut streams = streams.into_iter();
+    let mut next = || streams.next().context("QEMU ended at once");
+    let mut followed = None;
+    if let Ok(out) = next() {
+        let out = ports::follow(out, &nonce, ports::Stream::Out, boot.echo, events.clone());
+        let err = next()?;
+        let err = ports::follow(err, &nonce, ports::Stream::Err, boot.echo, events.clone());
+        followed = Some((out, err));
+    }
+    let _terminal = match next() {
+        Ok(stream) if interactive => Some(terminal::attach(stream, events.clone())?),
+        _ => None,
+    };
+    drop(events);
+
+    let deadline = boot.timeout.map(|timeout| start + timeout);
+    let mut ended = 0;
+    while ended < 2 {
+        let wait = deadline.map_or(Duration::from_secs(3600), |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        });
+        match received.recv_timeout(wait.min(Duration::from_millis(500))) {
+            Ok(ports::Event::Status(status)) => outcome.status = Some(status),
+            Ok(ports::Event::Note(note)) => outcome.complaints.push(note),
+            Ok(ports::Event::End) => ended += 1,
+            Ok(ports::Event::Leave) => break,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                outcome.timed_out = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                if outcome.timed_out || qemu.poll()?.is_some() || crate::signals::interrupted() {
+                    break;
+                }
+            }
+        }
+    }
+    outcome.complete = ended == 2;
+    // All that counts has arrived, or never will.
+    drop(qemu);
+    crate::signals::check()?;
+    for reader in readers {
+        let _ = reader.join();
+    }
+    let mut dmesg = String::new();
+    if let Some((out, err)) = followed {
+        let Marks { text, after } = out.join().unwrap_or_default();
+        (outcome.stdout, dmesg) = (text, after);
+        outcome.stderr = err.join().unwrap_or_default().text;
+    }
+    outcome.console = std::mem::take(&mut lock(&console));
+    let said = format!("{}{dmesg}", outcome.console);
+    outcome
+        .complaints
+        .extend(console::complaints(&said, &boot.ignored));
+    outcome.seconds = start.elapsed().as_secs_f64();
+    Ok(outcome)
+}
+
+fn lock(text: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
+    text.lock().unwrap_or_else(|poison| poison.into_inner())
+}
+
+/// Collects a console's lines until it closes.
+fn follow_console(
+    mut stream: impl Read + Send + 'static,
+    console: &Arc<Mutex<String>>,
+    echo: bool,
+) -> std::thread::JoinHandle<()> {
+    let console = console.clone();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..count]).replace('\r', "");
+            if echo {
+                eprint!("{text}");
+            }
+            lock(&console).push_str(&text);
+        }
+    })
+}
+
+/// The guest's root file system.
+fn initramfs(machine: &Machine, boot: &Boot, nonce: &str) -> Result<Vec<u8>> {
+    let mut archive = Archive::default();
+    for folder in ["bin", "dev", "modules", "proc", "root", "run", "sys", "tmp"] {
+        archive.folder(folder);
+    }
+    archive.character_device("dev/console", 0o600, (5, 1));
+    archive.copy(
+        &machine.tools.sysroot.root.join("usr/bin/busybox"),
+        "bin/busybox",
+    )?;
+    archive.file("init", 0o755, INIT);
+
+    let mut modules = Vec::new();
+    for path in &boot.modules {
+        let name = file_name(path)?;
+        archive.copy(path, &format!("modules/{name}"))?;
+        modules.push(name);
+    }
+    for path in &boot.copies {
+        // A link's name, but what it points to.
+        let folder = if path.is_dir() { "root" } else { "bin" };
+        archive.copy(path, &format!("{folder}/{}", file_name(path)?))?;
+    }
+    if !boot.load_modules {
+        modules.clear();
+    }
+    let mut settings = format!("nonce={nonce}\nmodules='{}'\n", modules.join(" "));
+    match &boot.program {
+        Program::Command(line) => archive.file("command", 0o644, format!("{line}\n").as_bytes()),
+        Program::Shell => {
+            let (rows, columns) = terminal::size();
+            let _ = writeln!(settings, "interactive=1\nrows={rows}\ncolumns={columns}");
+        }
+    }
+    archive.file("vm.conf", 0o644, settings.as_bytes());
+    Ok(archive.finish())
+}
+
+fn file_name(path: &Path) -> Result<String> {
+    let name = path
+        .file_name()
+        .with_context(|| format!("{}: no file", path.display()))?;
+    Ok(name.to_string_lossy().into_owned())
+}
+
+/// QEMU's command for this boot. Paths in it have neither spaces nor commas: `folder` has links.
+fn qemu(machine: &Machine, boot: &Boot, folder: &Path, sockets: &[&str]) -> Result<Command> {
+    let image = folder.join("vmlinuz");
+    let initrd = folder.join("initrd");
+    std::os::unix::fs::symlink(machine.tools.sysroot.image(boot.kernel)?, &image)?;
+
+    let mut command = machine.qemu.command();
+    command.args(["-accel", "tcg,thread=multi", "-cpu", "max"]);
+    command.args([
+        "-smp",
+        &boot.cpus.to_string(),
+        "-m",
+        &boot.memory_mib.to_string(),
+    ]);
+    command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+    command.args(["-chardev", "stdio,id=console,signal=off"]);
+    command.args(["-serial", "chardev:console"]);
+    command.args(["-device", "virtio-serial-pci"]);
+    for &name in sockets {
+        let path = folder.join(name);
+        let chardev = format!("socket,id={name},path={}", path.display());
+        let device = match name {
+            "tty" => format!("virtconsole,chardev={name}"),
+            _ => format!("virtserialport,chardev={name},name=xcall.{name}"),
+        };
+        command.args(["-chardev", &chardev, "-device", &device]);
+    }
+    if let Some(monitor) = &boot.monitor {
+        let monitor = std::path::absolute(monitor)?;
+        let monitor = monitor.display().to_string().replace(',', ",,");
+        command.args(["-qmp", &format!("unix:{monitor},server=on,wait=off")]);
+    }
+
+    let arguments = format!("{KERNEL_ARGUMENTS} {}", boot.append);
+    let arguments = arguments.trim_end();
+    match boot.platform {
+        Platform::Native => {
+            command.arg("-kernel").arg(image).arg("-initrd").arg(initrd);
+            command.args(["-append", &format!("console=ttyS0,115200 {arguments}")]);
+        }
+        Platform::XenPv => {
+            let memory = boot.memory_mib / 2;
+            command.arg("-kernel").arg(&machine.xen);
+            let xen = format!(
+                "console=com1 com1=115200,8n1 dom0_mem={memory}M,max:{memory}M \
+                 dom0_max_vcpus={}",
+                boot.cpus
+            );
+            command.args(["-append", &xen]);
+            // QEMU splits this list at commas; a doubled one stands for itself.
+            let linux = format!("{} console=hvc0 {arguments}", image.display());
+            let linux = linux.replace(',', ",,");
+            command.args(["-initrd", &format!("{linux},{}", initrd.display())]);
+        }
+    }
+    Ok(command)
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo xtask vm`: a command, or a shell, on a stock kernel with our modules.
+
+use crate::kernels::{self, Kernel};
+use crate::vm::{self, Boot, Platform, Program};
+use crate::{build, child, guest_programs, setup};
+use anyhow::{ensure, Context, Result};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of `cargo xtask vm`.
+///
+/// Exits with the command's status, or 124 when the guest hung, 125 when its kernel complained
+/// or died.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Stock kernel to boot
+    #[arg(long, value_name = "SERIES", value_parser = kernels::parse)]
+    kernel: &'static Kernel,
+    /// Where it runs
+    #[arg(long, value_enum)]
+    platform: Platform,
+    /// Virtual CPUs
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    cpus: u32,
+    /// Memory of the machine; a dom0 gets half
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    memory: u32,
+    /// More arguments for the Linux kernel; MODULE.PARAMETER=VALUE reach our modules
+    #[arg(
+        long,
+        value_name = "ARGUMENTS",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    append: String,
+    /// Program to put on the guest's PATH, or folder to put into /root (repeatable)
+    #[arg(long, value_name = "PATH")]
+    copy: Vec<PathBuf>,
+    /// Boot without our modules and the stress tool
+    #[arg(long)]
+    no_modules: bool,
+    /// Put our modules into /modules, but do not load them
+    #[arg(long, conflicts_with = "no_modules")]
+    no_load: bool,
+    /// A guest that has not ended by then hangs [default: 300; none for a shell]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// Keep the console's text there
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Show the console as it comes, on standard error
+    #[arg(long)]
+    console: bool,
+    /// Complaints of the kernel with this text do not count (repeatable)
+    #[arg(long, value_name = "TEXT")]
+    ignore: Vec<String>,
+    /// Let QEMU's monitor (QMP) listen at this Unix socket
+    #[arg(long, value_name = "SOCKET")]
+    monitor: Option<PathBuf>,
+    /// Shell line, or program and arguments; a shell without
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<String>,
+}
+
+/// `cargo xtask vm`.
+pub fn command(args: &Args) -> Result<u8> {
+    for path in &args.copy {
+        ensure!(path.exists(), "--copy {}: not there", path.display());
+    }
+    let machine = setup::ensure_machine()?;
+    let interactive = args.command.is_empty();
+    let program = match interactive {
+        true => Program::Shell,
+        false => Program::Command(shell_line(&args.command)),
+    };
+    let mut boot = Boot::new(args.kernel, args.platform, program);
+    boot.cpus = args.cpus;
+    boot.memory_mib = args.memory;
+    boot.append.clone_from(&args.append);
+    boot.copies.clone_from(&args.copy);
+    boot.timeout = match args.timeout {
+        Some(seconds) => Some(Duration::from_secs(seconds)),
+        None if interactive => None,
+        None => boot.timeout,
+    };
+    boot.ignored.clone_from(&args.ignore);
+    boot.echo_console = args.console;
+    boot.monitor.clone_from(&args.monitor);
+    boot.load_modules = !args.no_load;
+    if !args.no_modules {
+        boot.modules = build::modules(&machine.tools, args.kernel, false)?;
+        boot.copies.push(guest_programs::stress()?);
+    }
+
+    let outcome = vm::boot(&machine, &boot)?;
+    if let Some(log) = &args.log {
+        fs::write(log, &outcome.console)
+            .with_context(|| format!("cannot write {}", log.display()))?;
+    }
+    if let Some(failure) = outcome.failure() {
+        eprintln!("{failure}");
+    }
+    Ok(outcome.exit_code())
+}
+
+/// One word is a shell line already; several are a program and its arguments.
+fn shell_line(words: &[String]) -> String {
+    match words {
+        [line] => line.clone(),
+        words => words
+            .iter()
+            .map(|word| child::quote(word))
+            .collect::<Vec<_>>()
+            .join(" "),
+    }
+}
