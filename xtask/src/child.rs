@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 use rustix::process::{kill_process_group, Pid, Signal};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -126,6 +127,50 @@ impl Drop for Child {
         }
         self.forget();
     }
+}
+
+/// How a captured command ended, and what it wrote to both streams.
+pub struct Captured {
+    /// `None` when it was ended at its time limit.
+    pub status: Option<ExitStatus>,
+    pub output: String,
+}
+
+/// Runs `command` to its end or to the time limit, its output kept.
+pub fn capture(command: &Command, limit: Duration) -> Result<Captured> {
+    let deadline = Instant::now() + limit;
+    let mut merged = merge_output(command);
+    merged.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = Child::spawn(&mut merged)?;
+    let mut stdout = child.inner.stdout.take().context("no pipe")?;
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // What was read before an error counts.
+        let _ = stdout.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let status = child.wait_until(Some(deadline))?;
+    drop(child);
+    crate::signals::check()?;
+    let output = reader.join().unwrap_or_default();
+    Ok(Captured { status, output })
+}
+
+/// `command` with its standard error joined to its standard output, in order.
+pub fn merge_output(command: &Command) -> Command {
+    let mut merged = Command::new("sh");
+    merged.args(["-c", r#"exec "$@" 2>&1"#, "sh"]);
+    merged.arg(command.get_program()).args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => merged.env(key, value),
+            None => merged.env_remove(key),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        merged.current_dir(folder);
+    }
+    merged
 }
 
 /// The command as one would type it.

@@ -13,10 +13,13 @@ mod cache;
 mod child;
 mod chroot;
 mod console;
+mod defects;
 mod guest_programs;
 mod host;
 mod initramfs;
 mod kernels;
+mod loom;
+mod parallel;
 mod ports;
 mod progress;
 mod qemu;
@@ -26,6 +29,7 @@ mod setup;
 mod signals;
 mod stage;
 mod sysroot;
+mod table;
 mod terminal;
 mod vm;
 mod vm_command;
@@ -53,6 +57,8 @@ enum Command {
     Build(build::Args),
     /// Boot a stock kernel with our modules and run a command there
     Vm(vm_command::Args),
+    /// Run the model checks of the engine
+    Loom(loom::Args),
 }
 
 fn main() -> ExitCode {
@@ -78,5 +84,6 @@ fn run(command: Command) -> Result<u8> {
         Command::Chroot(args) => chroot::command(&args),
         Command::Build(args) => build::command(&args).map(|()| 0),
         Command::Vm(args) => vm_command::command(&args),
+        Command::Loom(args) => loom::command(&args).map(|()| 0),
     }
 }

@@ -27,7 +27,7 @@ pub fn run(label: &str, command: &mut Command, log: &Path) -> Result<String> {
     let mut file = create_log(log)?;
     writeln!(file, "$ {}", child::describe(command))?;
 
-    let mut merged = merge_output(command);
+    let mut merged = child::merge_output(command);
     merged.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = Child::spawn(&mut merged)?;
     let stdout = child.pipes().stdout.take().context("no pipe")?;
@@ -76,23 +76,6 @@ fn create_log(path: &Path) -> Result<File> {
             .with_context(|| format!("cannot make {}", folder.display()))?;
     }
     File::create(path).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// `command` with its standard error joined to its standard output, in order.
-fn merge_output(command: &Command) -> Command {
-    let mut merged = Command::new("sh");
-    merged.args(["-c", r#"exec "$@" 2>&1"#, "sh"]);
-    merged.arg(command.get_program()).args(command.get_args());
-    for (key, value) in command.get_envs() {
-        match value {
-            Some(value) => merged.env(key, value),
-            None => merged.env_remove(key),
-        };
-    }
-    if let Some(folder) = command.get_current_dir() {
-        merged.current_dir(folder);
-    }
-    merged
 }
 
 /// One step's line on the screen.
