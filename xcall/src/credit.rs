@@ -6,11 +6,16 @@
 //! a credit with its target; a handler run takes one back; an NMI that nobody claims is ours only
 //! if credit is left, and credit lapses when no NMI of ours can still be on its way.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 
 /// How long after the last ring an NMI of ours may still arrive, in nanoseconds.
 pub const CREDIT_LASTS_NS: u64 = 100_000_000;
+
+/// Low bits of [`Credit::word`]: the count. The rest is the time of the last ring, so that a word
+/// that comes back to the same value means that nothing was rung meanwhile.
+const COUNT_BITS: u32 = 16;
+const COUNT_MOST: u64 = (1 << COUNT_BITS) - 1;
 
 /// The credit of one CPU.
 ///
@@ -18,75 +23,70 @@ pub const CREDIT_LASTS_NS: u64 = 100_000_000;
 /// (the NMI arrives after the write that sent it).
 #[derive(Debug, Default)]
 pub struct Credit {
-    cell: CachePadded<Cell>,
-}
-
-#[derive(Debug, Default)]
-struct Cell {
-    count: AtomicU32,
-    last_ring_ns: AtomicU64,
+    /// Time of the last ring, in units of 65,536 ns as in the upper bits of a time in nanoseconds,
+    /// and the count.
+    word: CachePadded<AtomicU64>,
 }
 
 impl Credit {
     /// No credit.
     pub const fn new() -> Self {
         Self {
-            cell: CachePadded::new(Cell {
-                count: AtomicU32::new(0),
-                last_ring_ns: AtomicU64::new(0),
-            }),
+            word: CachePadded::new(AtomicU64::new(0)),
         }
     }
 
     /// Leaves a credit: an NMI is about to be sent to this CPU. Any context.
     pub fn leave(&self, now_ns: u64) {
-        self.drop_if_lapsed(now_ns);
-        self.cell.last_ring_ns.fetch_max(now_ns, Ordering::Relaxed);
-        self.cell.count.fetch_add(1, Ordering::Relaxed);
+        self.update(|word| {
+            let count = count_at(word, now_ns) + 1;
+            let last_ring_ns = (word & !COUNT_MOST).max(now_ns & !COUNT_MOST);
+            Some(last_ring_ns | count.min(COUNT_MOST))
+        });
     }
 
     /// Takes a credit back: an NMI has arrived that ran calls of ours. NMI context.
     pub fn settle(&self) {
-        self.take_one();
+        self.update(|word| (word & COUNT_MOST != 0).then(|| word - 1));
     }
 
     /// Whether an NMI that nobody claimed was ours: takes a credit if one is left and has not
     /// lapsed. NMI context.
     #[must_use]
     pub fn claim_unknown(&self, now_ns: u64) -> bool {
-        self.drop_if_lapsed(now_ns);
-        self.take_one()
+        // Credit that has lapsed goes at the next ring: until then no time brings it back.
+        self.update(|word| (count_at(word, now_ns) != 0).then(|| word - 1))
     }
 
     /// Whether no NMI of ours can be under way any more.
     #[must_use]
     pub fn lapsed(&self, now_ns: u64) -> bool {
-        let last = self.cell.last_ring_ns.load(Ordering::Relaxed);
-        now_ns.saturating_sub(last) > CREDIT_LASTS_NS
+        has_lapsed(self.word.load(Ordering::Relaxed), now_ns)
     }
 
-    /// Credits left.
+    /// Credits left, whether lapsed or not.
     #[must_use]
     pub fn left(&self) -> u32 {
-        self.cell.count.load(Ordering::Relaxed)
+        (self.word.load(Ordering::Relaxed) & COUNT_MOST) as u32
     }
 
-    /// Credit that has lapsed is gone: a later ring must not bring it back to life. A credit left
-    /// meanwhile changes the count, and then nothing is dropped.
-    fn drop_if_lapsed(&self, now_ns: u64) {
-        let count = self.cell.count.load(Ordering::Relaxed);
-        if count != 0 && self.lapsed(now_ns) {
-            let _ =
-                self.cell
-                    .count
-                    .compare_exchange(count, 0, Ordering::Relaxed, Ordering::Relaxed);
-        }
-    }
-
-    fn take_one(&self) -> bool {
-        self.cell
-            .count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+    /// One atomic step. Tried again only when another CPU, or an NMI on this one, has made a step.
+    fn update(&self, step: impl FnMut(u64) -> Option<u64>) -> bool {
+        self.word
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step)
             .is_ok()
+    }
+}
+
+fn has_lapsed(word: u64, now_ns: u64) -> bool {
+    now_ns.saturating_sub(word & !COUNT_MOST) > CREDIT_LASTS_NS
+}
+
+/// The count, unless it has lapsed: a later ring must not bring it back to life.
+fn count_at(word: u64, now_ns: u64) -> u64 {
+    if has_lapsed(word, now_ns) {
+        0
+    } else {
+        word & COUNT_MOST
     }
 }
