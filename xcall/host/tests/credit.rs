@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+//! NMI credit: no NMI of ours is called unknown, no foreign one is swallowed.
+
+mod common;
+
+use common::wait_until;
+use proptest::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering::*};
+use xcall::credit::{Credit, CREDIT_LASTS_NS};
+
+/// The credit counts time in these.
+const UNIT_NS: u64 = 1 << 16;
+/// Some time, a whole number of units.
+const T: u64 = 76_000 * UNIT_NS;
+
+#[test]
+fn a_foreign_nmi_is_not_ours() {
+    let credit = Credit::new();
+    assert!(!credit.claim_unknown(T));
+    assert!(credit.lapsed(T));
+    assert_eq!(credit.left(), 0);
+}
+
+/// Two rings fold into one NMI that runs both calls, or the first NMI runs them and the second
+/// finds nothing: that one is ours, a third is not.
+#[test]
+fn an_empty_nmi_is_ours_once_for_each_ring() {
+    let credit = Credit::new();
+    credit.leave(T);
+    credit.leave(T + 1);
+    assert_eq!(credit.left(), 2);
+    credit.settle();
+    assert!(credit.claim_unknown(T + 2));
+    assert!(!credit.claim_unknown(T + 3));
+}
+
+#[test]
+fn settling_more_than_was_left_owes_nothing() {
+    let credit = Credit::new();
+    credit.settle();
+    credit.leave(T);
+    credit.settle();
+    credit.settle();
+    assert_eq!(credit.left(), 0);
+    credit.leave(T);
+    assert!(credit.claim_unknown(T));
+}
+
+/// Rings that folded away leave credit behind; it does not excuse a foreign NMI for ever.
+#[test]
+fn credit_lapses_after_the_last_ring() {
+    let credit = Credit::new();
+    credit.leave(T);
+    credit.leave(T + 10);
+    assert!(!credit.lapsed(T + CREDIT_LASTS_NS));
+    assert!(credit.claim_unknown(T + CREDIT_LASTS_NS));
+    let later = T + 10 + CREDIT_LASTS_NS + UNIT_NS;
+    assert!(credit.lapsed(later));
+    assert!(!credit.claim_unknown(later));
+}
+
+/// Lapsed credit is gone: the next ring brings back its own, not the old.
+#[test]
+fn a_ring_does_not_revive_lapsed_credit() {
+    let credit = Credit::new();
+    for _ in 0..5 {
+        credit.leave(T);
+    }
+    let later = T + 2 * CREDIT_LASTS_NS;
+    credit.leave(later);
+    assert_eq!(credit.left(), 1);
+    assert!(credit.claim_unknown(later));
+    assert!(!credit.claim_unknown(later));
+}
+
+/// Clocks of two CPUs differ a little; an older reading does not shorten the time left.
+#[test]
+fn an_older_ring_does_not_shorten_the_time() {
+    let credit = Credit::new();
+    credit.leave(T + UNIT_NS);
+    credit.leave(T);
+    assert!(!credit.lapsed(T + UNIT_NS + CREDIT_LASTS_NS));
+    assert!(credit.claim_unknown(T));
+    assert!(credit.claim_unknown(T + UNIT_NS + CREDIT_LASTS_NS));
+}
+
+/// A ring that comes while lapsed credit is being dropped keeps its own: its NMI is ours.
+#[test]
+fn a_ring_during_a_reset_keeps_its_credit() {
+    let (start, claimed) = (AtomicU64::new(0), AtomicU64::new(0));
+    // Both sides leave together, as closely as two CPUs can.
+    let meet = |n: u64| {
+        start.fetch_add(1, AcqRel);
+        wait_until("the other side", None, || start.load(Acquire) >= 2 * n);
+    };
+    let credits = Vec::from_iter((0..20_000).map(|_| Credit::new()));
+    let later = T + 2 * CREDIT_LASTS_NS;
+    std::thread::scope(|scope| {
+        // A foreign NMI asks while another CPU rings.
+        scope.spawn(|| {
+            for (n, credit) in (1..).zip(&credits) {
+                credit.leave(T);
+                meet(n);
+                claimed.fetch_add(u64::from(credit.claim_unknown(later)), Relaxed);
+            }
+        });
+        for (n, credit) in (1..).zip(&credits) {
+            meet(n);
+            credit.leave(later);
+        }
+    });
+    // The foreign one takes the fresh credit if the ring was first, or leaves it.
+    let left: u64 = credits.iter().map(|c| u64::from(c.left())).sum();
+    assert_eq!(claimed.load(Relaxed) + left, credits.len() as u64);
+}
+
+#[test]
+fn many_cpus_ring_and_one_settles() {
+    const EACH: u64 = 5000;
+    let credit = Credit::new();
+    let claimed = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| (0..EACH).for_each(|n| credit.leave(T + n)));
+        }
+        scope.spawn(|| {
+            for n in 0..EACH {
+                claimed.fetch_add(u64::from(credit.claim_unknown(T + n)), Relaxed);
+            }
+        });
+    });
+    assert_eq!(
+        claimed.load(Relaxed) + u64::from(credit.left()),
+        2 * EACH,
+        "credit is neither lost nor made"
+    );
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Leave,
+    Settle,
+    Unknown,
+}
+
+proptest! {
+    /// Against a plain counter with the time of the last ring.
+    #[test]
+    fn as_a_counter_that_lapses(
+        events in prop::collection::vec(
+            (
+                prop_oneof![Just(Event::Leave), Just(Event::Settle), Just(Event::Unknown)],
+                0..CREDIT_LASTS_NS * 2 / 3 / UNIT_NS,
+            ),
+            0..100,
+        ),
+    ) {
+        let credit = Credit::new();
+        let (mut count, mut last) = (0u32, 0);
+        let mut now = T;
+        for (event, later) in events {
+            now += later * UNIT_NS;
+            let lapsed = now - last > CREDIT_LASTS_NS;
+            prop_assert_eq!(credit.lapsed(now), lapsed);
+            match event {
+                Event::Leave => {
+                    credit.leave(now);
+                    count = if lapsed { 1 } else { count + 1 };
+                    last = now;
+                }
+                Event::Settle => {
+                    credit.settle();
+                    count = count.saturating_sub(1);
+                }
+                Event::Unknown => {
+                    let ours = count != 0 && !lapsed;
+                    prop_assert_eq!(credit.claim_unknown(now), ours);
+                    count -= u32::from(ours);
+                }
+            }
+            prop_assert_eq!(credit.left(), count);
+        }
+    }
+}

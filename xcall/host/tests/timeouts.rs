@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Timeouts: the CPUs named did not and will not run the call, the others did.
+
+mod common;
+
+use common::*;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+use xcall::{Config, CpuId, CpuSet, CpuSetMut, Error, Lane, Timeout};
+use xcall_host::{act_as, Bell, Polled, Signal};
+
+const SHORT_NS: u64 = 20_000_000;
+
+fn timeout<T: std::fmt::Debug>(result: Result<T, Error>) -> Timeout {
+    match result {
+        Err(Error::Timeout(timeout)) => timeout,
+        other => panic!("no timeout: {other:?}"),
+    }
+}
+
+#[test]
+fn a_silent_target_is_named_and_never_runs_the_call() {
+    // CPU1 is played by nobody: no signal reaches it.
+    let engine = machine(config(2), |cpus| {
+        vec![Bell::new(Polled::new(cpus)), Bell::new(Signal::new(cpus))]
+    });
+    open(&engine, [0, 1]);
+    let runs = AtomicU32::new(0);
+    let f = || {
+        runs.fetch_add(1, Relaxed);
+    };
+    act_as(&engine, CpuId(0), |_| {
+        let work = nmi_safe(&f).within_ns(SHORT_NS);
+        let timeout = timeout(engine.call(CpuId(1), work));
+        assert_eq!(timeout.silent.to_string(), "CPU1");
+        assert_eq!(timeout.silent.count(), 1);
+        assert_eq!(timeout.caller, CpuId(0));
+        assert!(timeout.age_ns >= SHORT_NS);
+        assert_eq!(timeout.last_doorbell, "signal", "it climbed");
+        assert_ne!(timeout.function, 0);
+        assert_eq!(timeout.reached.ran, 0);
+    });
+    let stats = engine.total_stats();
+    assert_eq!((stats.made, stats.run, stats.withdrawn), (1, 0, 1));
+    assert_eq!((stats.timeouts, stats.escalations), (1, 1));
+    assert!(stats.rerings >= 1, "{stats:?}");
+    act_as(&engine, CpuId(1), |cpu| {
+        assert_eq!(cpu.poll(), 0, "it hears the ring and finds nothing");
+        assert_eq!(engine.answer(&Lane::ALL), 0);
+        engine.close();
+        engine.open();
+    });
+    assert_eq!(runs.load(Relaxed), 0);
+    act_as(&engine, CpuId(0), |_| {
+        // The slot is free again, and the mailbox in order.
+        let again = nmi_safe(&f).within_ns(SHORT_NS);
+        timeout(engine.call(CpuId(1), again));
+    });
+}
+
+#[test]
+fn a_broadcast_says_whom_it_reached() {
+    let engine = machine(config(8), polled);
+    open(&engine, [2, 3]);
+    let runs = Pairs::new(8);
+    crowd(&engine, 2, |cpu| {
+        if cpu.id() != CpuId(0) {
+            return;
+        }
+        let f = || runs.ran(CpuId(0));
+        let wanted = set([0, 1, 2, 3, 5, 9, 70]);
+        let mut missed = set([]);
+        let timeout = timeout(engine.call_many(
+            CpuSet::new(&wanted),
+            nmi_safe(&f).within_ns(SHORT_NS),
+            Some(CpuSetMut::new(&mut missed)),
+        ));
+        assert_eq!(timeout.silent.to_string(), "CPU2,CPU3");
+        assert_eq!(timeout.reached.ran, 2);
+        assert_eq!(timeout.reached.offline.to_string(), "CPU5,CPU9,CPU70");
+        assert_eq!(members(&missed), [2, 3, 5, 9, 70]);
+    });
+    for id in [2, 3] {
+        let ran = act_as(&engine, CpuId(id), |_| engine.answer(&Lane::ALL));
+        assert_eq!(ran, 0);
+    }
+    assert_eq!((runs.get(0, 0), runs.get(0, 1), runs.total()), (1, 1, 2));
+    assert_balanced(&engine);
+}
+
+#[test]
+fn a_crowd_of_silent_targets_is_counted() {
+    let engine = machine(config(16), mute);
+    open(&engine, 0..16);
+    act_as(&engine, CpuId(0), |_| {
+        let timeout = timeout(engine.call_all(nmi_safe(&|| {}).within_ns(SHORT_NS)));
+        assert_eq!(timeout.silent.count(), 15);
+        assert_eq!(
+            timeout.silent.to_string(),
+            "CPU1,CPU2,CPU3,CPU4,CPU5,CPU6,CPU7,CPU8 and 7 more"
+        );
+    });
+    assert_eq!(engine.total_stats().withdrawn, 15);
+}
+
+/// Started before the deadline, done after it: the caller stays, its argument is in use.
+#[test]
+fn a_call_that_has_started_is_waited_for() {
+    let engine = machine(config(2), signal);
+    crowd(&engine, 2, |cpu| {
+        let (started, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let age = AtomicU64::new(0);
+        let f = || {
+            let begun_ns = xcall_host::monotonic_ns();
+            started.store(true, Relaxed);
+            while age.load(Relaxed) < 3 * SHORT_NS {
+                age.store(xcall_host::monotonic_ns() - begun_ns, Relaxed);
+                std::thread::yield_now();
+            }
+            ended.store(true, Relaxed);
+        };
+        if cpu.id() == CpuId(0) {
+            let result = engine.call(CpuId(1), nmi_safe(&f).within_ns(SHORT_NS));
+            match result {
+                Ok(()) => assert!(ended.load(Relaxed)),
+                // A loaded machine: it had not even started.
+                Err(_) => assert!(!started.load(Relaxed)),
+            }
+        }
+    });
+    assert_balanced(&engine);
+}
+
+/// Two calls wait in one word of the target's mailbox. While the first runs, the second's caller
+/// takes it back: it has not started.
+#[test]
+fn a_call_beside_a_running_one_can_be_withdrawn() {
+    let engine = machine(config(3), polled);
+    let sent = |cpu| {
+        let stats = engine.stats(CpuId(cpu)).unwrap();
+        stats.rings + stats.rings_saved > 0
+    };
+    let (over, wrong) = (AtomicBool::new(false), AtomicU32::new(0));
+    let gave_up = AtomicBool::new(false);
+    crowd(&engine, 3, |cpu| match cpu.id().0 {
+        0 => {
+            // Not polling until both are there.
+            wait_until("both calls", None, || sent(1) && sent(2));
+        }
+        1 => {
+            let hold = || {
+                if !spin_until(|| over.load(Acquire)) {
+                    gave_up.store(true, Relaxed);
+                }
+            };
+            engine.call(CpuId(0), nmi_safe(&hold)).unwrap();
+        }
+        _ => {
+            wait_until("the first call", None, || sent(1));
+            let f = || {
+                wrong.fetch_add(1, Relaxed);
+            };
+            let result = engine.call(CpuId(0), nmi_safe(&f).within_ns(10 * SHORT_NS));
+            over.store(true, Release);
+            timeout(result);
+        }
+    });
+    assert!(!gave_up.load(Relaxed), "not withdrawn while the other ran");
+    assert_eq!(wrong.load(Relaxed), 0);
+    assert_balanced(&engine);
+}
+
+/// A call made by a function that a waiter runs ends no later than the waiter's own.
+#[test]
+fn a_nested_wait_ends_with_the_outer_one() {
+    let engine = machine(config(2), mute);
+    open(&engine, [0, 1]);
+    act_as(&engine, CpuId(0), |cpu| {
+        let inner_age_ns = leak(AtomicU64::new(0));
+        let engine_address = std::ptr::from_ref(&engine) as usize;
+        let inner = leak(move || {
+            // SAFETY: the engine outlives the posted call: it has run before this test ends.
+            let engine = unsafe { &*(engine_address as *const xcall_host::HostEngine) };
+            let work = nmi_safe(&|| {}).within_ns(PATIENCE_NS);
+            let timeout = timeout(engine.call(CpuId(1), work));
+            inner_age_ns.store(timeout.age_ns, Relaxed);
+        });
+        // Posted to ourselves from where it cannot run at once.
+        cpu.irqs_off(|| engine.post(CpuId(0), work(Lane::Ordinary, inner)))
+            .unwrap();
+        let outer = timeout(engine.call(CpuId(1), nmi_safe(&|| {}).within_ns(SHORT_NS)));
+        let inner_age_ns = inner_age_ns.load(Relaxed);
+        assert_ne!(inner_age_ns, 0, "the function ran within the outer wait");
+        assert!(inner_age_ns <= outer.age_ns);
+    });
+    assert_balanced(&engine);
+}
+
+/// Crash dumping waits a second for a CPU in an NMI; whatever limit a call asks for, it gets less.
+#[test]
+fn waits_in_an_nmi_are_short() {
+    let limits = Config {
+        nmi_deadline_ns: SHORT_NS,
+        ..config(2)
+    };
+    let engine = machine(limits, mute);
+    open(&engine, [0, 1]);
+    act_as(&engine, CpuId(0), |cpu| {
+        let work = nmi_safe(&|| {}).within_ns(PATIENCE_NS);
+        let timeout = timeout(cpu.nmi(|| engine.call(CpuId(1), work)));
+        assert!((SHORT_NS..PATIENCE_NS).contains(&timeout.age_ns));
+    });
+}
+
+#[test]
+fn what_an_error_says() {
+    let engine = machine(config(2), mute);
+    open(&engine, [0, 1]);
+    act_as(&engine, CpuId(0), |_| {
+        let error = engine
+            .call(CpuId(1), nmi_safe(&|| {}).within_ns(SHORT_NS))
+            .unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("CPU1 not started in "), "{text}");
+        assert!(
+            text.ends_with(" ms, last doorbell scripted, withdrawn"),
+            "{text}"
+        );
+    });
+}
