@@ -24,13 +24,16 @@ mod ports;
 mod progress;
 mod qemu;
 mod repo;
+mod run;
 mod rust_metadata;
 mod setup;
 mod signals;
 mod stage;
+mod storms;
 mod sysroot;
 mod table;
 mod terminal;
+mod test;
 mod vm;
 mod vm_command;
 mod xen;
@@ -49,6 +52,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Storm guests natively and under Xen, print one table: what xcall is for
+    Run(run::Args),
+    /// Every check: what CI runs
+    Test(test::Args),
     /// Make what the other commands need: host packages, sysroot, QEMU, Xen, kernel metadata
     Setup(setup::Args),
     /// Run a command in the Debian tree that modules are built in
@@ -80,6 +87,8 @@ fn main() -> ExitCode {
 /// The exit status of the command; an error is status 1.
 fn run(command: Command) -> Result<u8> {
     match command {
+        Command::Run(args) => run::command(&args).map(|()| 0),
+        Command::Test(args) => test::command(&args),
         Command::Setup(args) => setup::command(&args).map(|()| 0),
         Command::Chroot(args) => chroot::command(&args),
         Command::Build(args) => build::command(&args).map(|()| 0),

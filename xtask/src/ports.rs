@@ -21,6 +21,14 @@ pub enum Stream {
     Err,
 }
 
+/// Where a port's bytes are shown as they come.
+pub struct Show {
+    /// Our own stream, if they are to go there.
+    pub stream: Option<Stream>,
+    /// Takes each whole line.
+    pub lines: Option<Sender<String>>,
+}
+
 /// What our init says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
@@ -77,22 +85,28 @@ pub fn accept(listeners: Vec<UnixListener>, qemu: &mut Child) -> Result<Vec<Unix
 pub fn follow(
     mut port: UnixStream,
     nonce: &str,
-    stream: Stream,
-    echo: bool,
+    show: Show,
     events: Sender<Event>,
 ) -> JoinHandle<Marks> {
     let mut parser = Parser::new(nonce);
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         let mut marks = Marks::default();
+        let mut sent = 0;
         while let Ok(count @ 1..) = port.read(&mut buffer) {
             for piece in parser.push(&buffer[..count]) {
                 match piece {
                     Piece::Event(event) => drop(events.send(event)),
                     Piece::Text(bytes) => {
                         marks.text.push_str(&String::from_utf8_lossy(&bytes));
-                        if echo {
-                            show(stream, &bytes);
+                        if let Some(stream) = show.stream {
+                            copy(stream, &bytes);
+                        }
+                        while let Some(end) = marks.text[sent..].find('\n') {
+                            if let Some(lines) = &show.lines {
+                                let _ = lines.send(marks.text[sent..sent + end].to_owned());
+                            }
+                            sent += end + 1;
                         }
                     }
                     Piece::Dmesg(bytes) => marks.after.push_str(&String::from_utf8_lossy(&bytes)),
@@ -103,7 +117,7 @@ pub fn follow(
     })
 }
 
-fn show(stream: Stream, bytes: &[u8]) {
+fn copy(stream: Stream, bytes: &[u8]) {
     // A closed pipe on our side is no reason to stop the guest.
     let _ = match stream {
         Stream::Out => std::io::stdout()

@@ -86,6 +86,8 @@ pub struct Boot {
     pub ignored: Vec<String>,
     /// Whether the command's two streams are shown as they come.
     pub echo: bool,
+    /// Where each line of the command's standard output goes as it comes.
+    pub lines: Option<mpsc::Sender<String>>,
     /// Whether the console is shown as it comes.
     pub echo_console: bool,
     /// Where QEMU's monitor (QMP) listens.
@@ -108,6 +110,7 @@ impl Boot {
             timeout: Some(Duration::from_secs(300)),
             ignored: Vec::new(),
             echo: true,
+            lines: None,
             echo_console: false,
             monitor: None,
         }
@@ -206,9 +209,13 @@ pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
     let mut next = || streams.next().context("QEMU ended at once");
     let mut followed = None;
     if let Ok(out) = next() {
-        let out = ports::follow(out, &nonce, ports::Stream::Out, boot.echo, events.clone());
+        let show = |stream| ports::Show {
+            stream: boot.echo.then_some(stream),
+            lines: boot.lines.clone().filter(|_| stream == ports::Stream::Out),
+        };
+        let out = ports::follow(out, &nonce, show(ports::Stream::Out), events.clone());
         let err = next()?;
-        let err = ports::follow(err, &nonce, ports::Stream::Err, boot.echo, events.clone());
+        let err = ports::follow(err, &nonce, show(ports::Stream::Err), events.clone());
         followed = Some((out, err));
     }
     let _terminal = match next() {

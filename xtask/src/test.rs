@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `cargo xtask test`: every check, cheap ones first, each timed; what CI runs.
+
+use crate::kernels::{Kernel, KERNELS};
+use crate::setup::{self, Machine};
+use crate::storms::{self, Weather};
+use crate::vm::Platform;
+use crate::{build, child, defects, loom, repo, signals, table};
+use anyhow::{bail, Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Time limit of one model.
+const MODEL_LIMIT: Duration = Duration::from_secs(600);
+
+/// Time limit of the host tests.
+const TESTS_LIMIT: &str = "1800";
+
+/// Options of `cargo xtask test`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A few minutes: no seeded defects, one kernel, one guest, short storms
+    #[arg(long, conflicts_with = "all")]
+    quick: bool,
+    /// Every pattern of storm, long ones
+    #[arg(long)]
+    all: bool,
+    /// Only the steps that have this in their name
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+}
+
+/// `cargo xtask test`. Every step runs, whatever became of those before it.
+pub fn command(args: &Args) -> Result<u8> {
+    let mut steps = Steps::new(args.only.clone());
+    steps.run("format", format)?;
+    steps.run("clippy", clippy)?;
+    steps.run("host tests", host_tests)?;
+    steps.run("documentation", documentation)?;
+    steps.run("loom", || loom::check(None, MODEL_LIMIT))?;
+    if !args.quick {
+        steps.run("loom defects", || defects::check(None, MODEL_LIMIT))?;
+    }
+
+    let kernels: &[Kernel] = if args.quick { &KERNELS[..1] } else { KERNELS };
+    let mut machine = None;
+    steps.run("setup", || {
+        machine = Some(setup::ensure_machine()?);
+        Ok(())
+    })?;
+    let machine = || {
+        machine
+            .as_ref()
+            .context("setup failed, or was left out by --only")
+    };
+    for kernel in kernels {
+        let series = kernel.series;
+        steps.run(&format!("clippy {series}"), || {
+            build::clippy(&machine()?.tools, kernel)
+        })?;
+        steps.run(&format!("build {series}"), || {
+            build::modules(&machine()?.tools, kernel, false).map(|_| ())
+        })?;
+    }
+    for kernel in kernels {
+        for platform in Platform::ALL {
+            if args.quick && platform == Platform::Native {
+                continue;
+            }
+            let (storms, seconds) = match (args.quick, args.all) {
+                (true, _) => (storms::USUAL, 2),
+                (_, true) => (storms::ALL, 10),
+                _ => (storms::USUAL, 5),
+            };
+            let weather = Weather {
+                kernel,
+                platform,
+                cpus: 4,
+                storms,
+                seconds,
+            };
+            let name = format!("guest {} {}", kernel.series, platform.name());
+            steps.run(&name, || guest(machine()?, &weather))?;
+        }
+    }
+    Ok(steps.close())
+}
+
+/// The steps run so far.
+struct Steps {
+    only: Option<String>,
+    rows: Vec<Vec<String>>,
+    failed: Vec<String>,
+}
+
+impl Steps {
+    fn new(only: Option<String>) -> Steps {
+        Steps {
+            only,
+            rows: Vec::new(),
+            failed: Vec::new(),
+        }
+    }
+
+    /// Runs a step; an error only when the user interrupts.
+    fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+        // Guests and builds stand on setup, so --only never leaves it out for them.
+        let wanted = |only: &String| name.contains(only.as_str()) || name == "setup";
+        if !self.only.as_ref().is_none_or(wanted) {
+            return Ok(());
+        }
+        eprintln!("== {name}");
+        let start = Instant::now();
+        let result = step();
+        signals::check()?;
+        let word = match &result {
+            Ok(()) => "passed",
+            Err(_) => "FAILED",
+        };
+        if let Err(error) = result {
+            eprintln!("{name}: {error:#}");
+            self.failed.push(name.to_owned());
+        }
+        let seconds = format!("{:.0}", start.elapsed().as_secs_f64());
+        self.rows
+            .push(vec![name.to_owned(), word.to_owned(), seconds]);
+        Ok(())
+    }
+
+    /// Prints the summary; the exit status.
+    fn close(self) -> u8 {
+        println!();
+        print!(
+            "{}",
+            table::render(&["step", "result", "seconds"], &self.rows)
+        );
+        let failed = self.failed.len();
+        println!("{} passed, {failed} failed", self.rows.len() - failed);
+        u8::from(failed > 0)
+    }
+}
+
+fn step(label: &str, command: &mut Command) -> Result<()> {
+    command.current_dir(repo::root());
+    let log = repo::logs().join(format!("test-{}.log", label.replace(' ', "-")));
+    crate::progress::run(label, command, &log)?;
+    Ok(())
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut cargo = child::command(env!("CARGO"));
+    cargo.args(arguments);
+    cargo
+}
+
+/// Also of the sources that are in no package: those that only Kbuild compiles.
+fn format() -> Result<()> {
+    let mut files = Vec::new();
+    rust_files(&repo::root(), &mut files)?;
+    let mut rustfmt = child::command("rustfmt");
+    rustfmt.args(["--check", "--edition", "2021"]).args(files);
+    step("rustfmt", &mut rustfmt)
+}
+
+fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') || name == "target" || name == "vendor" {
+            continue;
+        }
+        if path.is_dir() {
+            rust_files(&path, files)?;
+        } else if name.ends_with(".rs") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn clippy() -> Result<()> {
+    let host = [
+        "clippy",
+        "--locked",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    step("clippy of the workspace", &mut cargo(&host))?;
+    let mut models = loom::cargo(&repo::root(), &repo::target().join("loom"), "clippy");
+    models.args(["--locked", "--package", "loom-tests", "--package", "xcall"]);
+    models.args(["--", "-D", "warnings"]);
+    step("clippy of the models", &mut models)
+}
+
+fn host_tests() -> Result<()> {
+    // A lock-up is what these tests look for: it must end.
+    let mut tests = child::command("timeout");
+    tests.args([
+        TESTS_LIMIT,
+        env!("CARGO"),
+        "test",
+        "--locked",
+        "--workspace",
+    ]);
+    step("cargo test", &mut tests)
+}
+
+fn documentation() -> Result<()> {
+    let mut doc = cargo(&["doc", "--locked", "--workspace", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "-D warnings");
+    step("cargo doc", &mut doc)
+}
+
+fn guest(machine: &Machine, weather: &Weather) -> Result<()> {
+    let aftermath = storms::storm(machine, weather)?;
+    print!(
+        "{}",
+        table::render(storms::HEADER, &storms::rows(weather, &aftermath))
+    );
+    match aftermath.failure() {
+        Some(failure) => bail!("{failure}"),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_does_not_stop_the_others() {
+        let mut steps = Steps::new(None);
+        steps.run("one", || bail!("no")).unwrap();
+        steps.run("two", || Ok(())).unwrap();
+        assert_eq!(steps.failed, ["one"]);
+        assert_eq!(steps.rows.len(), 2);
+        assert_eq!(steps.close(), 1);
+    }
+
+    #[test]
+    fn only_keeps_setup() {
+        let mut steps = Steps::new(Some("guest".to_owned()));
+        for name in ["format", "setup", "guest 6.12 native"] {
+            steps.run(name, || Ok(())).unwrap();
+        }
+        assert_eq!(steps.rows.len(), 2);
+    }
+}
