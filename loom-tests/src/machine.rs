@@ -4,7 +4,7 @@
 //! A ring sets the target's `rung` mark and unparks it; the mark is one latch, like an NMI's. loom
 //! reports a deadlock when every thread is parked, which is how a ring that nobody owes shows.
 //! A waiting thread parks too (loom starves the second of two threads that spin); what may end its
-//! wait, a ring or the end of its call, unparks it.
+//! wait, a ring or the end of its call, unparks it. Where one thread waits it may spin instead.
 
 use loom::thread::{self, Thread};
 use std::alloc::Layout;
@@ -37,6 +37,7 @@ pub type ModelEngine = Engine<Machine>;
 struct Cpu {
     thread: Mutex<Option<Thread>>,
     rung: AtomicBool,
+    turns: AtomicU32,
 }
 
 #[derive(Default)]
@@ -47,6 +48,8 @@ struct Cpus {
     now_ns: AtomicU64,
     /// How many turns of waiting loops move the clock before they park instead.
     ticks: AtomicU32,
+    /// Waiting loops do not park, and nothing tells them of the end of their call.
+    spins: AtomicBool,
 }
 
 impl Cpus {
@@ -124,20 +127,27 @@ unsafe impl Platform for Machine {
         self.0.now_ns.load(Ordering::Relaxed)
     }
 
-    fn relax(&self, _: &Here, _: u64) {
+    fn relax(&self, here: &Here, _: u64) {
+        self.0.cpus[here.cpu().index()]
+            .turns
+            .fetch_add(1, Ordering::Relaxed);
         let tick = self
             .0
             .ticks
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         if tick.is_ok() {
             self.0.now_ns.fetch_add(1, Ordering::Relaxed);
+        } else if self.0.spins.load(Ordering::Relaxed) {
+            thread::yield_now();
         } else {
             thread::park();
         }
     }
 
     fn completed(&self, caller: CpuId) {
-        self.0.wake(caller);
+        if !self.0.spins.load(Ordering::Relaxed) {
+            self.0.wake(caller);
+        }
     }
 
     fn watch_posts(&self, _: &Here) {}
@@ -256,6 +266,17 @@ impl Model {
                 thread::park();
             }
         }
+    }
+
+    /// Waiting loops spin: only the engine's own words tell them of the end of their call, where a
+    /// wake-up would order it too. For models with one waiter.
+    pub fn waits_spin(&self) {
+        self.cpus.spins.store(true, Ordering::Relaxed);
+    }
+
+    /// How many turns of waiting loops `cpu` has made.
+    pub fn turns(&self, cpu: u32) -> u32 {
+        self.cpus.cpus[cpu as usize].turns.load(Ordering::Relaxed)
     }
 
     /// The next `n` rings are lost.

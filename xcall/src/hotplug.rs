@@ -15,10 +15,6 @@ impl<P: Platform> Engine<P> {
         self.pinned(|here| {
             for lane in Lane::ALL {
                 self.mailbox(here.cpu(), lane).open();
-                // A sender that published before and raises only now finds the mailbox open and
-                // waits for us; one that raised before has withdrawn or will, and whoever takes the
-                // bit down first has the call.
-                self.scan(here, lane);
             }
         });
     }

@@ -35,6 +35,7 @@
 #![cfg_attr(not(any(test, loom)), no_std)]
 
 mod call;
+pub mod choice;
 mod context;
 mod cpu;
 pub mod credit;
@@ -48,6 +49,7 @@ mod platform;
 mod point;
 mod post;
 mod primitive;
+pub mod report;
 mod ring_set;
 mod send;
 mod slot;
@@ -79,5 +81,18 @@ pub mod model {
         lane: crate::Lane,
     ) -> u32 {
         engine.mailbox(cpu, lane).unstarted()
+    }
+
+    /// Whether a call of `sender` waits in `lane` of `cpu` unstarted.
+    pub fn waits<P: crate::Platform>(
+        engine: &crate::Engine<P>,
+        cpu: crate::CpuId,
+        lane: crate::Lane,
+        sender: crate::CpuId,
+    ) -> bool {
+        (0..crate::SLOTS).any(|slot| {
+            let bit = engine.call_bit(crate::engine::SlotId { cpu: sender, slot });
+            engine.mailbox(cpu, lane).is_waiting(bit)
+        })
     }
 }

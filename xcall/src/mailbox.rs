@@ -195,6 +195,7 @@ impl<'e> Mailbox<'e> {
             // bit. Also carried on by raise:top.
             self.mid(mid)
                 .fetch_or(1 << (bit.word % WORDS_PER_MID), Ordering::Release);
+            reach(Point::SendClimbed);
             mid
         };
         let weakest = 1 << (DUE_SHIFT + rung.unwrap_or(0));
@@ -263,11 +264,11 @@ impl<'e> Mailbox<'e> {
         self.top().fetch_or(CLOSED, Ordering::Acquire);
     }
 
-    /// Takes calls again. Due bits of senders that found it closed are dropped with it, since those
-    /// senders do not ring (I3); the caller scans the words afterwards.
+    /// Takes calls again. Drops the due bits of senders that found it closed, since those do not ring
+    /// (I3). They withdraw, so the calls they raised need no look.
     pub(crate) fn open(&self) {
-        // Acquire open:top, pairs with raise:top, as clear:top does.
-        self.top().swap(0, Ordering::Acquire);
+        // Relaxed open:top: no call is read; a sender goes by the value its own raise gets back.
+        self.top().swap(0, Ordering::Relaxed);
     }
 
     /// Runs `run` for every call the summary names. Returns how many.

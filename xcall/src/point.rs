@@ -16,6 +16,7 @@ pub enum Point {
     SendClaimed,
     SendFilled,
     SendPublished,
+    SendClimbed,
     SendRaised,
     SendRung,
     DrainBegun,

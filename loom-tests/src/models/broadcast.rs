@@ -23,6 +23,7 @@ pub fn models() -> Vec<Model> {
 
 fn broadcast() {
     let machine = Machine::new(&[0, 1, 2]);
+    machine.waits_spin();
     let parcels: Arc<[Parcel; 3]> = Arc::new([1, 2, 3].map(Parcel::new));
     let mut targets = vec![];
     for cpu in 0..2 {

@@ -17,6 +17,12 @@ pub fn models() -> Vec<Model> {
             |_| offline(),
         ),
         model(
+            "offline_unheard",
+            3,
+            "the ring of a call is lost and its target goes offline: the second ring finds it closed",
+            |_| offline_unheard(),
+        ),
+        model(
             "back_online",
             3,
             "a CPU that goes and comes back takes calls at once: no due mark of the time between \
@@ -81,4 +87,20 @@ fn back_online() {
     late.assert_answered();
     machine.join(target);
     assert_eq!((early.runs(), late.runs()), (ran, 1));
+}
+
+fn offline_unheard() {
+    let machine = Machine::with_config(&[0, 1], |config| config.ring_again_ns = 1);
+    machine.lose_rings(1);
+    machine.tick(4);
+    let parcel = Arc::new(Parcel::new(1));
+    let target = machine.on_cpu(0, |m| {
+        m.engine.close();
+    });
+    machine.become_cpu(1);
+    let run = || parcel.run();
+    let result = machine.engine.call(CpuId(0), nmi_safe(&run));
+    assert_eq!(parcel.runs(), u32::from(result.is_ok()));
+    parcel.end_of_life();
+    machine.join(target);
 }

@@ -34,7 +34,7 @@ pub fn models() -> Vec<Model> {
             "nested_call_in_drain",
             3,
             "an NMI at this step of a drain calls another CPU, which waits for a call to this one: \
-             both end",
+             both end, and the NMI does not wait while a call is held by the drain below it",
             nested_call,
         ),
     ]
@@ -75,34 +75,45 @@ fn nested_answer(at: Option<Point>) {
 }
 
 fn nested_call(at: Option<Point>) {
-    let machine = Machine::new(&[0, 1]);
-    let parcels = Arc::new([Parcel::new(1), Parcel::new(2), Parcel::new(3)]);
+    let machine = Machine::new(&[0, 1, 2]);
+    let parcels = Arc::new([Parcel::new(1), Parcel::new(2)]);
+    let held = Parcel::leaked(3);
+    machine.become_cpu(2);
+    machine.engine.post(CpuId(0), posted(held)).unwrap();
     let theirs = parcels.clone();
     let other = machine.on_cpu(1, move |m| {
-        let parcel = &theirs[1];
+        let parcel = &theirs[0];
         let run = || parcel.run();
         m.engine.call(CpuId(0), nmi_safe(&run)).unwrap();
         parcel.assert_answered();
-        m.idle_until(|| theirs[2].runs() > 0);
+        m.idle_until(|| theirs[1].runs() > 0);
     });
     machine.become_cpu(0);
+    let call_other = |m: &Machine, parcel: &Parcel| {
+        let run = || parcel.run();
+        m.engine.call(CpuId(1), nmi_safe(&run)).unwrap();
+        parcel.assert_answered();
+    };
     let (in_hook, nmi_parcels) = (machine.clone(), parcels.clone());
     let mut armed = true;
     set_hook(Box::new(move |point| {
         if Some(point) == at && std::mem::take(&mut armed) {
-            let parcel = &nmi_parcels[2];
-            let run = || parcel.run();
-            in_nmi(|| in_hook.engine.call(CpuId(1), nmi_safe(&run)).unwrap());
-            parcel.assert_answered();
+            let turns = in_hook.turns(0);
+            in_nmi(|| call_other(&in_hook, &nmi_parcels[1]));
+            let waited = in_hook.turns(0) != turns;
+            let held = xcall::model::waits(&in_hook.engine, CpuId(0), Lane::NmiSafe, CpuId(2));
+            assert!(!(waited && held), "a call is held by the drain below");
         }
     }));
-    machine.idle_until(|| parcels[1].runs() > 0);
+    machine.idle_until(|| held.runs() > 0 && parcels[0].runs() > 0);
     set_hook(Box::new(|_| {}));
-    if parcels[2].runs() == 0 {
+    if parcels[1].runs() == 0 {
         // The drain did not come to that step.
-        let run = || parcels[2].run();
-        machine.engine.call(CpuId(1), nmi_safe(&run)).unwrap();
+        call_other(&machine, &parcels[1]);
     }
     machine.join(other);
-    assert_eq!((parcels[1].runs(), parcels[2].runs()), (1, 1));
+    assert_eq!(
+        (held.runs(), parcels[0].runs(), parcels[1].runs()),
+        (1, 1, 1)
+    );
 }

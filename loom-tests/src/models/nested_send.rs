@@ -17,46 +17,50 @@ const POINTS: [Point; 6] = [
     Point::WaitPolled,
 ];
 
+const TREE_POINTS: [Point; 3] = [Point::SendPublished, Point::SendClimbed, Point::SendRaised];
+
 pub fn models() -> Vec<Model> {
-    models_at(
-        &POINTS,
-        "nested_send",
-        3,
-        "an NMI at this step of a call makes one to the same target and waits: both run, once each; \
-         the NMI does not count on a ring that cannot come before it returns",
-        nested_send,
-    )
+    let shows =
+        "an NMI at this step of a call makes one to the same target and waits: both run, once \
+                 each; the NMI does not count on a ring that cannot come before it returns";
+    [
+        models_at(&POINTS, "nested_send", 3, shows, |at| nested_send(at, 0, 1)),
+        models_at(&TREE_POINTS, "nested_send_in_tree", 3, shows, |at| {
+            nested_send(at, 7, 0)
+        }),
+    ]
+    .concat()
 }
 
-fn nested_send(at: Option<Point>) {
-    let machine = Machine::new(&[0, 1]);
+fn nested_send(at: Option<Point>, to: u32, from: u32) {
+    let machine = Machine::new(&[to, from]);
     let parcels = Arc::new([Parcel::new(1), Parcel::new(2)]);
     let expected = parcels.clone();
-    let target = machine.on_cpu(0, move |m| {
+    let target = machine.on_cpu(to, move |m| {
         m.idle_until(|| expected.iter().all(|p| p.runs() > 0));
     });
-    machine.become_cpu(1);
+    machine.become_cpu(from);
     let (in_hook, nmi_parcels) = (machine.clone(), parcels.clone());
     let mut armed = true;
     set_hook(Box::new(move |point| {
         if Some(point) == at && std::mem::take(&mut armed) {
             let parcel = &nmi_parcels[1];
             let run = || parcel.run();
-            in_nmi(|| in_hook.engine.call(CpuId(0), nmi_safe(&run)).unwrap());
+            in_nmi(|| in_hook.engine.call(CpuId(to), nmi_safe(&run)).unwrap());
             parcel.assert_answered();
             parcel.end_of_life();
         }
     }));
     let parcel = &parcels[0];
     let run = || parcel.run();
-    machine.engine.call(CpuId(0), nmi_safe(&run)).unwrap();
+    machine.engine.call(CpuId(to), nmi_safe(&run)).unwrap();
     parcel.assert_answered();
     parcel.end_of_life();
     set_hook(Box::new(|_| {}));
     if parcels[1].runs() == 0 {
         // The call ended before it came to that step.
         let run = || parcels[1].run();
-        machine.engine.call(CpuId(0), nmi_safe(&run)).unwrap();
+        machine.engine.call(CpuId(to), nmi_safe(&run)).unwrap();
     }
     machine.join(target);
     assert!(parcels.iter().all(|p| p.runs() == 1));

@@ -2,7 +2,7 @@
 //! A slot used again and again by waiting calls.
 
 use super::{model, Model};
-use crate::machine::Model as Machine;
+use crate::machine::{Model as Machine, BOTH_LANES};
 use crate::shared::{nmi_safe, Parcel};
 use std::sync::Arc;
 use xcall::CpuId;
@@ -11,7 +11,7 @@ pub fn models() -> Vec<Model> {
     vec![model(
         "slot_reuse",
         4,
-        "two calls one after the other through one slot: each runs its own function once, the \
+        "two calls one after the other through one slot, the target also looks unrung: each runs its own function once, the \
          caller sees what it wrote, and nobody touches an argument after its call has returned",
         |_| calls_in_turn(),
     )]
@@ -19,9 +19,11 @@ pub fn models() -> Vec<Model> {
 
 fn calls_in_turn() {
     let machine = Machine::new(&[0, 1]);
+    machine.waits_spin();
     let parcels = Arc::new([Parcel::new(1), Parcel::new(2)]);
     let expected = parcels.clone();
     let target = machine.on_cpu(0, move |m| {
+        m.engine.answer(&BOTH_LANES);
         m.idle_until(|| expected.iter().all(|p| p.runs() > 0));
     });
     machine.become_cpu(1);

@@ -6,7 +6,7 @@ use super::{model, Model};
 use crate::machine::Model as Machine;
 use crate::shared::{nmi_safe, Parcel};
 use std::sync::Arc;
-use xcall::CpuId;
+use xcall::{CpuId, Doorbell, Lane};
 
 pub fn models() -> Vec<Model> {
     vec![
@@ -25,8 +25,14 @@ pub fn models() -> Vec<Model> {
     ]
 }
 
+/// One doorbell only: the second ring is one like the first.
 fn machine() -> Machine {
-    Machine::with_config(&[0, 1], |config| config.ring_again_ns = 1)
+    let machine = Machine::with_config(&[0, 1], |config| config.ring_again_ns = 1);
+    let allowed = machine
+        .engine
+        .allow_doorbells(Lane::NmiSafe, |bell| bell.name() == "weak");
+    assert_eq!(allowed, 1);
+    machine
 }
 
 fn lost_ring() {

@@ -5,7 +5,8 @@ use super::{model, Model};
 use crate::machine::Model as Machine;
 use crate::machine::BOTH_LANES;
 use crate::shared::{nmi_safe, Parcel};
-use xcall::{CpuId, Work};
+use xcall::model::{set_hook, unstarted, Point};
+use xcall::{CpuId, Lane, Work};
 
 pub fn models() -> Vec<Model> {
     vec![
@@ -13,19 +14,25 @@ pub fn models() -> Vec<Model> {
             "saved_ring",
             4,
             "two senders post to one idle target: it hears of both calls, though one ring may be saved",
-            |_| senders_to_one(&[1, 2], false),
+            |_| senders_to_one(&[2, 3], false),
         ),
         model(
             "polled_and_rung",
             3,
             "a target that also looks without being rung runs each call once",
-            |_| senders_to_one(&[1, 2], true),
+            |_| senders_to_one(&[2, 3], true),
         ),
         model(
             "three_senders",
             2,
             "three senders post to one idle target: all are heard, each once",
             |_| senders_to_one(&[1, 2, 3], false),
+        ),
+        model(
+            "one_claim_at_a_time",
+            2,
+            "while a target runs one of two calls, the other can still be withdrawn",
+            |_| one_claim_at_a_time(),
         ),
     ]
 }
@@ -66,4 +73,23 @@ fn senders_to_one(senders: &[u32], polls: bool) {
         assert_eq!(parcel.runs(), 1);
         parcel.assert_answered();
     }
+}
+
+fn one_claim_at_a_time() {
+    let machine = Machine::new(&[0, 1]);
+    machine.become_cpu(1);
+    for n in 0..2 {
+        let parcel = Parcel::leaked(n);
+        machine.engine.post(CpuId(0), posted(parcel)).unwrap();
+    }
+    machine.become_cpu(0);
+    let in_hook = machine.clone();
+    let mut left = 2;
+    set_hook(Box::new(move |point| {
+        if point == Point::DrainClaimed {
+            left -= 1;
+            assert_eq!(unstarted(&in_hook.engine, CpuId(0), Lane::NmiSafe), left);
+        }
+    }));
+    assert_eq!(machine.engine.answer(&BOTH_LANES), 2);
 }

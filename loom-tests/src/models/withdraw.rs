@@ -2,9 +2,10 @@
 //! A caller that withdraws at its deadline against a target that claims.
 
 use super::{model, Model};
-use crate::machine::{Model as Machine, BOTH_LANES};
+use crate::machine::{in_nmi, Model as Machine, BOTH_LANES};
 use crate::shared::{nmi_safe, Parcel};
 use std::sync::Arc;
+use xcall::model::{set_hook, Point};
 use xcall::{CpuId, CpuSet, Error};
 
 pub fn models() -> Vec<Model> {
@@ -22,6 +23,16 @@ pub fn models() -> Vec<Model> {
             "the same with two targets: the caller names exactly those that did not run the call",
             |_| withdraw_broadcast(),
         ),
+        Model {
+            at: Some(Point::WaitWithdrew),
+            ..model(
+                "nested_send",
+                3,
+                "an NMI right after a withdrawal calls the same target and waits: its call runs, the \
+                 withdrawn one does not",
+                nested_after_withdrawal,
+            )
+        },
     ]
 }
 
@@ -84,4 +95,38 @@ fn withdraw_broadcast() {
         let ran = machine.join(target);
         assert_eq!(ran == 0, silent.contains(&CpuId(cpu as u32)));
     }
+}
+
+fn nested_after_withdrawal(at: Option<Point>) {
+    let machine = Machine::new(&[0, 1]);
+    let parcels = Arc::new([Parcel::new(1), Parcel::new(2)]);
+    let expected = parcels.clone();
+    let target = machine.on_cpu(0, move |m| m.idle_until(|| expected[1].runs() > 0));
+    machine.become_cpu(1);
+    let call = |m: &Machine, parcel: &Parcel| {
+        let run = || parcel.run();
+        m.engine.call(CpuId(0), nmi_safe(&run)).unwrap();
+        parcel.assert_answered();
+    };
+    let (in_hook, nmi_parcels) = (machine.clone(), parcels.clone());
+    let mut armed = true;
+    set_hook(Box::new(move |point| {
+        if Some(point) == at && std::mem::take(&mut armed) {
+            // Its wait is nested in one whose time is up: a limit of its own would clamp to that.
+            let parcel = &nmi_parcels[1];
+            let run = || parcel.run();
+            let result = in_nmi(|| in_hook.engine.call(CpuId(0), nmi_safe(&run)));
+            assert_eq!(result.is_ok(), parcel.runs() == 1);
+        }
+    }));
+    let hasty = &parcels[0];
+    let run = || hasty.run();
+    let result = machine.engine.call(CpuId(0), nmi_safe(&run).within_ns(0));
+    assert_eq!(result.is_ok(), hasty.runs() == 1);
+    hasty.end_of_life();
+    set_hook(Box::new(|_| {}));
+    if parcels[1].runs() == 0 {
+        call(&machine, &parcels[1]);
+    }
+    machine.join(target);
 }
