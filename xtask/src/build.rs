@@ -111,13 +111,13 @@ fn log(series: &str) -> PathBuf {
 fn make(tools: &Tools, kernel: &Kernel, suffix: &str, label: &str) -> Result<String> {
     let chroot = Chroot::new(&tools.cache, &tools.sysroot)?;
     let series = format!("{}{suffix}", kernel.series);
-    fs::create_dir_all(chroot.cache().join(&series))?;
+    fs::create_dir_all(chroot.cache().join(kernel.series))?;
     let mut make = chroot.command("make");
     make.args(["-C", &tools.sysroot.headers(kernel)?]);
     make.arg(format!("M=/build/{series}"));
     make.arg(format!("XCALL_VENDOR=/build/{series}/{}", stage::VENDOR));
     make.arg(format!("XCALL_RUST_LIB={RUST_LIBRARY}"));
-    make.arg(format!("XCALL_CACHE_DIR=/cache/{series}"));
+    make.arg(format!("XCALL_CACHE_DIR=/cache/{}", kernel.series));
     if suffix == "-clippy" {
         make.arg("CLIPPY=1");
     }

@@ -21,23 +21,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs before the command: $1 sysroot, $2 repository, $3 build folder, $4 cache folder.
-const ENTER: &str = r#"
-set -eu
-root=$1 repo=$2 build=$3 cache=$4
-shift 4
-mount --bind "$root" "$root"
-mount -o remount,bind,ro "$root"
-mount -t proc proc "$root/proc"
-mount --rbind /dev "$root/dev"
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-mount --bind "$repo" "$root/repo"
-mount -o remount,bind,ro "$root/repo"
-mount --bind "$build" "$root/build"
-mount --bind "$cache" "$root/cache"
-exec chroot "$root" /usr/bin/env --ignore-environment "$@"
-"#;
-
 /// Options of `cargo xtask chroot`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -95,8 +78,8 @@ impl Chroot {
         let mut command = child::command("unshare");
         command.args(["--mount", "--propagation", "private"]);
         command.args(["--pid", "--fork", "--kill-child=KILL"]);
-        command.args(["sh", "-c", ENTER, "chroot"]);
         command
+            .arg(repo::root().join("xtask/sysroot/enter.sh"))
             .arg(&self.root)
             .arg(repo::root())
             .arg(build)

@@ -125,6 +125,8 @@ pub struct Outcome {
     /// Whether the guest's last line arrived.
     pub complete: bool,
     pub timed_out: bool,
+    /// Whether the user left the shell before its end.
+    pub left: bool,
     pub stdout: String,
     pub stderr: String,
     pub console: String,
@@ -142,6 +144,7 @@ impl Outcome {
             _ if !self.complaints.is_empty() => 125,
             _ if self.timed_out => 124,
             Some(status) if self.complete => status,
+            _ if self.left => 0,
             _ => 125,
         }
     }
@@ -152,7 +155,7 @@ impl Outcome {
         let mut text = String::new();
         if self.timed_out {
             let _ = writeln!(text, "guest: no end after {:.0} s", self.seconds);
-        } else if !self.complete {
+        } else if !self.complete && !self.left {
             let _ = writeln!(text, "guest: died before its last line");
         }
         if !self.complaints.is_empty() {
@@ -234,7 +237,10 @@ pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
             Ok(ports::Event::Status(status)) => outcome.status = Some(status),
             Ok(ports::Event::Note(note)) => outcome.complaints.push(note),
             Ok(ports::Event::End) => ended += 1,
-            Ok(ports::Event::Leave) => break,
+            Ok(ports::Event::Leave) => {
+                outcome.left = true;
+                break;
+            }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 outcome.timed_out = deadline.is_some_and(|deadline| Instant::now() >= deadline);
