@@ -23,6 +23,16 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// A command in mount and process namespaces of its own: what it mounts and whom it starts goes
+/// when it ends, however it ends. Needs root.
+pub fn isolated(program: impl AsRef<OsStr>) -> Command {
+    let mut command = command("unshare");
+    command.args(["--mount", "--propagation", "private", "--mount-proc"]);
+    command.args(["--pid", "--fork", "--kill-child=KILL", "--"]);
+    command.arg(program);
+    command
+}
+
 /// Asks every running child to end.
 pub fn terminate_all() {
     signal_all(Signal::TERM);

@@ -75,11 +75,8 @@ impl Chroot {
 
     /// `program` in the sysroot, with another folder at /build.
     pub fn command_with(&self, program: impl Into<OsString>, build: &Path) -> Command {
-        let mut command = child::command("unshare");
-        command.args(["--mount", "--propagation", "private"]);
-        command.args(["--pid", "--fork", "--kill-child=KILL"]);
+        let mut command = child::isolated(repo::root().join("xtask/sysroot/enter.sh"));
         command
-            .arg(repo::root().join("xtask/sysroot/enter.sh"))
             .arg(&self.root)
             .arg(repo::root())
             .arg(build)

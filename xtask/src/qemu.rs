@@ -39,7 +39,7 @@ impl Qemu {
         let key = cache::key(parts.chain(PACKAGES.iter().copied()));
         let tree = cache.entry(Path::new("qemu").join(key), |folder| {
             crate::host::require_root("setup: QEMU")?;
-            let mut command = child::command("mmdebstrap");
+            let mut command = child::isolated("mmdebstrap");
             command
                 .args(["--mode=root", "--variant=extract", "--architectures=amd64"])
                 .arg(format!("--keyring={}", apt::KEYRING))

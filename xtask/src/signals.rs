@@ -4,6 +4,7 @@
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -18,16 +19,22 @@ pub fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One Ctrl-C may come as several signals: from the terminal and from whoever started us.
+const SAME_REQUEST: Duration = Duration::from_secs(2);
+
 /// Starts the thread that takes the signals. The first one ends all children; their waiters then
-/// unwind and clean up. The second one gives up on cleaning.
+/// unwind and clean up. A second request gives up on cleaning.
 pub fn install() {
     let mut signals = match Signals::new([SIGINT, SIGTERM, SIGHUP]) {
         Ok(signals) => signals,
         Err(error) => return eprintln!("warning: signals are not handled: {error}"),
     };
     std::thread::spawn(move || {
+        let mut first = None;
         for _ in signals.forever() {
-            if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            INTERRUPTED.store(true, Ordering::Relaxed);
+            let first = first.get_or_insert_with(Instant::now);
+            if first.elapsed() > SAME_REQUEST {
                 crate::child::kill_all();
                 std::process::exit(130);
             }

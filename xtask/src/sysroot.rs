@@ -239,7 +239,7 @@ fn key(releases: &Releases) -> String {
 fn make(cache: &Cache, mirrors: &Mirrors, releases: &Releases, folder: &Path) -> Result<()> {
     // mmdebstrap wants to make the folder itself, and leaves nothing when it fails.
     let tree = folder.join("tree");
-    let mut command = child::command("mmdebstrap");
+    let mut command = child::isolated("mmdebstrap");
     command
         .args(["--mode=root", "--variant=apt", "--architectures=amd64"])
         .arg(format!("--keyring={}", apt::KEYRING))
