@@ -21,30 +21,40 @@ pub fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        [name] => match all().into_iter().find(|model| model.name() == name) {
-            Some(model) => check(model),
-            None => usage(&format!("no model is called {name}")),
-        },
-        _ => usage("one argument wanted"),
+        [name] => find(name).map_or_else(|| no_model(name), |model| check(model, model.bound)),
+        [name, "--unbounded"] => {
+            find(name).map_or_else(|| no_model(name), |model| check(model, None))
+        }
+        _ => usage("a model wanted"),
     }
 }
 
+fn find(name: &str) -> Option<Model> {
+    all().into_iter().find(|model| model.name() == name)
+}
+
+fn no_model(name: &str) -> ExitCode {
+    usage(&format!("no model is called {name}"))
+}
+
 fn usage(complaint: &str) -> ExitCode {
-    eprintln!("loom-tests: {complaint}\nusage: loom-tests --list | --describe | MODEL");
+    eprintln!(
+        "loom-tests: {complaint}\nusage: loom-tests --list | --describe | MODEL [--unbounded]"
+    );
     ExitCode::from(2)
 }
 
 /// A model that fails panics inside loom, which may abort the process: hence one process each.
-fn check(model: Model) -> ExitCode {
+fn check(model: Model, bound: Option<usize>) -> ExitCode {
     let name = model.name();
-    let bound = model.bound;
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(bound);
+    builder.preemption_bound = bound;
     builder.max_branches = 10_000;
     builder.check(move || {
         EXECUTIONS.fetch_add(1, Ordering::Relaxed);
         (model.run)(model.at);
     });
+    let bound = bound.map_or("any".into(), |n| n.to_string());
     println!(
         "{name}: preemptions {bound}, executions {}",
         EXECUTIONS.load(Ordering::Relaxed)

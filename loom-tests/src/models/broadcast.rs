@@ -15,7 +15,6 @@ loom::thread_local! {
 pub fn models() -> Vec<Model> {
     vec![model(
         "broadcast",
-        4,
         "a call to two CPUs and the caller's own: all run it once, and the caller sees what each wrote",
         |_| broadcast(),
     )]

@@ -11,17 +11,16 @@ pub fn models() -> Vec<Model> {
     vec![
         model(
             "flush",
-            3,
             "after a flush the calls posted before have run, and what they wrote is seen",
             |_| flush(),
         ),
         model(
             "flush_reused_slot",
-            3,
             "a flush from another CPU while the slot of the posted call serves the next one: what \
              the first wrote is seen",
             |_| flush_reused_slot(),
-        ),
+        )
+        .bounded(3),
     ]
 }
 

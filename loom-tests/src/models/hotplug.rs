@@ -11,20 +11,17 @@ pub fn models() -> Vec<Model> {
     vec![
         model(
             "offline",
-            4,
             "a CPU goes offline against a call: it runs and is reported so, or is reported offline \
              and does not run; the CPU stays closed",
             |_| offline(),
         ),
         model(
             "offline_unheard",
-            3,
             "the ring of a call is lost and its target goes offline: the second ring finds it closed",
             |_| offline_unheard(),
         ),
         model(
             "back_online",
-            3,
             "a CPU that goes and comes back takes calls at once: no due mark of the time between \
              saves a ring that nobody owes",
             |_| back_online(),

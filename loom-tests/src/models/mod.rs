@@ -23,8 +23,8 @@ pub struct Model {
     name: &'static str,
     /// Where the NMI comes, in models of one.
     pub at: Option<Point>,
-    /// How many times loom may preempt a thread in one execution.
-    pub bound: usize,
+    /// How many times loom may preempt a thread in one execution; None: any number of times.
+    pub bound: Option<usize>,
     /// What it shows.
     pub shows: &'static str,
     /// Runs one execution.
@@ -32,11 +32,11 @@ pub struct Model {
 }
 
 /// A model without an NMI.
-fn model(name: &'static str, bound: usize, shows: &'static str, run: fn(Option<Point>)) -> Model {
+fn model(name: &'static str, shows: &'static str, run: fn(Option<Point>)) -> Model {
     Model {
         name,
         at: None,
-        bound,
+        bound: None,
         shows,
         run,
     }
@@ -46,18 +46,30 @@ fn model(name: &'static str, bound: usize, shows: &'static str, run: fn(Option<P
 fn models_at(
     points: &[Point],
     name: &'static str,
-    bound: usize,
     shows: &'static str,
     run: fn(Option<Point>),
 ) -> Vec<Model> {
-    let at = |point: &Point| Model {
-        at: Some(*point),
-        ..model(name, bound, shows, run)
-    };
+    let at = |point: &Point| model(name, shows, run).at(*point);
     points.iter().map(at).collect()
 }
 
 impl Model {
+    /// With an NMI at `point`.
+    fn at(self, point: Point) -> Self {
+        Model {
+            at: Some(point),
+            ..self
+        }
+    }
+
+    /// With `preemptions` at most: without a bound it would take too long.
+    fn bounded(self, preemptions: usize) -> Self {
+        Model {
+            bound: Some(preemptions),
+            ..self
+        }
+    }
+
     /// Its name, with the point of its NMI.
     pub fn name(&self) -> String {
         match self.at {

@@ -10,7 +10,6 @@ use xcall::CpuId;
 pub fn models() -> Vec<Model> {
     vec![model(
         "mutual",
-        4,
         "two CPUs call each other with interrupts off and no doorbell is ever answered: both calls \
          run, because a waiter answers its own mailbox",
         |_| mutual(),

@@ -24,7 +24,6 @@ pub fn models() -> Vec<Model> {
         models_at(
             &POINTS,
             "nested_answer",
-            3,
             "the doorbell's handler interrupts a drain: when it returns, every call sent before it \
              began has been started, none is held by the drain it interrupted",
             nested_answer,
@@ -32,7 +31,6 @@ pub fn models() -> Vec<Model> {
         models_at(
             &POINTS,
             "nested_call_in_drain",
-            3,
             "an NMI at this step of a drain calls another CPU, which waits for a call to this one: \
              both end, and the NMI does not wait while a call is held by the drain below it",
             nested_call,

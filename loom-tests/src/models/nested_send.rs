@@ -24,8 +24,8 @@ pub fn models() -> Vec<Model> {
         "an NMI at this step of a call makes one to the same target and waits: both run, once \
                  each; the NMI does not count on a ring that cannot come before it returns";
     [
-        models_at(&POINTS, "nested_send", 3, shows, |at| nested_send(at, 0, 1)),
-        models_at(&TREE_POINTS, "nested_send_in_tree", 3, shows, |at| {
+        models_at(&POINTS, "nested_send", shows, |at| nested_send(at, 0, 1)),
+        models_at(&TREE_POINTS, "nested_send_in_tree", shows, |at| {
             nested_send(at, 7, 0)
         }),
     ]

@@ -17,7 +17,6 @@ pub fn models() -> Vec<Model> {
     models_at(
         &[Point::ClaimTaken, Point::SendClaimed],
         "slot_taken_over",
-        2,
         "all slots for posted calls are used and ended; a post takes one over while an NMI posts as \
          many as it can: no slot serves two, every call runs once",
         slot_taken_over,

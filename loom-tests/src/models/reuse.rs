@@ -10,7 +10,6 @@ use xcall::CpuId;
 pub fn models() -> Vec<Model> {
     vec![model(
         "slot_reuse",
-        4,
         "two calls one after the other through one slot, the target also looks unrung: each runs its own function once, the \
          caller sees what it wrote, and nobody touches an argument after its call has returned",
         |_| calls_in_turn(),

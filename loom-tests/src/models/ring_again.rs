@@ -12,13 +12,11 @@ pub fn models() -> Vec<Model> {
     vec![
         model(
             "lost_ring",
-            3,
             "the first ring of a waiting call is lost: it rings again and the call runs once",
             |_| lost_ring(),
         ),
         model(
             "lost_ring_of_post",
-            3,
             "the ring of a posted call is lost: tending rings again and the call runs once",
             |_| lost_ring_of_post(),
         ),

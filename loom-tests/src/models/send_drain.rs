@@ -12,25 +12,22 @@ pub fn models() -> Vec<Model> {
     vec![
         model(
             "saved_ring",
-            4,
             "two senders post to one idle target: it hears of both calls, though one ring may be saved",
             |_| senders_to_one(&[2, 3], false),
         ),
         model(
             "polled_and_rung",
-            3,
             "a target that also looks without being rung runs each call once",
             |_| senders_to_one(&[2, 3], true),
         ),
         model(
             "three_senders",
-            2,
             "three senders post to one idle target: all are heard, each once",
             |_| senders_to_one(&[1, 2, 3], false),
-        ),
+        )
+        .bounded(4),
         model(
             "one_claim_at_a_time",
-            2,
             "while a target runs one of two calls, the other can still be withdrawn",
             |_| one_claim_at_a_time(),
         ),

@@ -10,7 +10,6 @@ use xcall::CpuId;
 pub fn models() -> Vec<Model> {
     vec![model(
         "statistics",
-        3,
         "a snapshot never shows more calls run or withdrawn than made; at rest they are equal",
         |_| snapshot(),
     )]

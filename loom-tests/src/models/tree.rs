@@ -11,19 +11,16 @@ pub fn models() -> Vec<Model> {
     vec![
         model(
             "tree_one_word",
-            3,
             "two senders under one word of the summary tree: the target hears of both",
             |_| two_senders(0, 1),
         ),
         model(
             "tree_one_mid",
-            3,
             "two senders under one mid of the summary tree: the target hears of both",
             |_| two_senders(0, 2),
         ),
         model(
             "tree_two_mids",
-            3,
             "two senders under different mids: the target hears of both",
             |_| two_senders(0, 5),
         ),

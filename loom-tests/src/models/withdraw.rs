@@ -12,27 +12,24 @@ pub fn models() -> Vec<Model> {
     vec![
         model(
             "withdraw",
-            4,
             "the deadline passes at once: the call runs or is withdrawn, never both, never neither; \
              the argument is left alone after the caller returned; the slot serves the next call",
             |_| withdraw(),
         ),
         model(
             "withdraw_broadcast",
-            3,
             "the same with two targets: the caller names exactly those that did not run the call",
             |_| withdraw_broadcast(),
-        ),
-        Model {
-            at: Some(Point::WaitWithdrew),
-            ..model(
+        )
+        .bounded(6),
+        model(
                 "nested_send",
-                3,
                 "an NMI right after a withdrawal calls the same target and waits: its call runs, the \
                  withdrawn one does not",
                 nested_after_withdrawal,
-            )
-        },
+        )
+        .at(Point::WaitWithdrew)
+        .bounded(6),
     ]
 }
 
