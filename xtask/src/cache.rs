@@ -73,6 +73,17 @@ impl Cache {
             .with_context(|| format!("cannot finish {}", place.display()))?;
         Ok(place)
     }
+
+    /// Removes every entry of a kind but one.
+    pub fn keep_only(&self, kind: &str, kept: &str) -> Result<()> {
+        for entry in fs::read_dir(self.path(kind)).into_iter().flatten() {
+            let entry = entry?;
+            if entry.file_name() != kept {
+                remove_tree(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Takes the lock on `path`, saying who is waited for.

@@ -26,6 +26,7 @@ mod qemu;
 mod repo;
 mod run;
 mod rust_metadata;
+mod scenario;
 mod setup;
 mod signals;
 mod stage;

@@ -19,7 +19,7 @@ pub struct Args {
     /// Only what this platform needs
     #[arg(long, value_enum)]
     platform: Option<Platform>,
-    /// Ask the mirrors for newer point releases
+    /// Ask the mirrors for newer point releases, and drop what was made for older ones
     #[arg(long)]
     update: bool,
 }
@@ -36,6 +36,10 @@ pub fn command(args: &Args) -> Result<()> {
     Qemu::ensure(&cache)?;
     if args.platform != Some(Platform::Native) {
         xen::ensure(&cache)?;
+    }
+    if args.update {
+        cache.keep_only("sysroot", &sysroot.key)?;
+        cache.keep_only("build", &sysroot.key)?;
     }
     eprintln!("ready: {}", cache.path("").display());
     Ok(())

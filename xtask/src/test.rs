@@ -5,7 +5,7 @@ use crate::kernels::{Kernel, KERNELS};
 use crate::setup::{self, Machine};
 use crate::storms::{self, Weather};
 use crate::vm::Platform;
-use crate::{build, child, defects, loom, repo, signals, table};
+use crate::{build, child, defects, loom, repo, scenario, signals, table};
 use anyhow::{bail, Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,7 @@ pub fn command(args: &Args) -> Result<u8> {
             build::modules(&machine()?.tools, kernel, false).map(|_| ())
         })?;
     }
+    let scenarios = scenario::all()?;
     for kernel in kernels {
         for platform in Platform::ALL {
             if args.quick && platform == Platform::Native {
@@ -81,8 +82,16 @@ pub fn command(args: &Args) -> Result<u8> {
                 storms,
                 seconds,
             };
-            let name = format!("guest {} {}", kernel.series, platform.name());
+            let series = kernel.series;
+            let name = format!("guest {series} {}", platform.name());
             steps.run(&name, || guest(machine()?, &weather))?;
+            for scenario in scenarios
+                .iter()
+                .filter(|scenario| scenario.is_for(platform))
+            {
+                let name = format!("{} {series} {}", scenario.name, platform.name());
+                steps.run(&name, || scenario.run(machine()?, kernel, platform))?;
+            }
         }
     }
     Ok(steps.close())

@@ -6,7 +6,8 @@ use crate::vm::{self, Boot, Platform, Program};
 use crate::{build, child, guest_programs, setup};
 use anyhow::{ensure, Context, Result};
 use std::fs;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Options of `cargo xtask vm`.
@@ -68,6 +69,13 @@ pub struct Args {
 pub fn command(args: &Args) -> Result<u8> {
     for path in &args.copy {
         ensure!(path.exists(), "--copy {}: not there", path.display());
+        if needs_libraries(path) {
+            eprintln!(
+                "warning: --copy {}: wants shared libraries, which a guest does not have; \
+                 link it statically",
+                path.display()
+            );
+        }
     }
     let machine = setup::ensure_machine()?;
     let interactive = args.command.is_empty();
@@ -115,4 +123,16 @@ fn shell_line(words: &[String]) -> String {
             .collect::<Vec<_>>()
             .join(" "),
     }
+}
+
+/// Whether a file is a program with a dynamic linker.
+fn needs_libraries(path: &Path) -> bool {
+    let Ok(file) = fs::File::open(path) else {
+        return false;
+    };
+    // The linker's name stands right after the program headers.
+    let mut start = Vec::new();
+    let _ = file.take(4096).read_to_end(&mut start);
+    let linker = b"/ld-linux";
+    start.starts_with(b"\x7fELF") && start.windows(linker.len()).any(|bytes| bytes == linker)
 }

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Guest tests that are shell scripts: `xtask/guest/scenarios/NAME.sh`.
+//!
+//! A script passes when it exits with the status it announces and the kernel stays silent. Its
+//! comments may say how its guest is to be:
+//!
+//! ```text
+//! # platform: native          only there          (both)
+//! # append: nox2apic          kernel arguments    (none)
+//! # load: no                  modules in /modules, not loaded  (yes)
+//! # status: 1                 expected exit status             (0)
+//! # ignore: Uhhuh             complaints that are expected     (none; repeatable)
+//! # timeout: 600              seconds             (300)
+//! ```
+
+use crate::kernels::Kernel;
+use crate::setup::Machine;
+use crate::vm::{self, Boot, Platform, Program};
+use crate::{build, guest_programs, repo};
+use anyhow::{bail, ensure, Context, Result};
+use std::fs;
+use std::time::Duration;
+
+/// A script and how its guest is to be.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Scenario {
+    pub name: String,
+    script: String,
+    platform: Option<String>,
+    append: String,
+    load: bool,
+    status: u8,
+    ignored: Vec<String>,
+    timeout: Duration,
+}
+
+impl Scenario {
+    /// Whether it is for guests of that platform.
+    pub fn is_for(&self, platform: Platform) -> bool {
+        self.platform
+            .as_ref()
+            .is_none_or(|only| only == platform.name())
+    }
+
+    /// Boots its guest; fails when the script does.
+    pub fn run(
+        &self,
+        machine: &Machine,
+        kernel: &'static Kernel,
+        platform: Platform,
+    ) -> Result<()> {
+        let program = Program::Command(self.script.clone());
+        let mut boot = Boot::new(kernel, platform, program);
+        boot.append.clone_from(&self.append);
+        boot.modules = build::modules(&machine.tools, kernel, false)?;
+        boot.load_modules = self.load;
+        boot.copies.push(guest_programs::stress()?);
+        boot.ignored.clone_from(&self.ignored);
+        boot.timeout = Some(self.timeout);
+        let outcome = vm::boot(machine, &boot)?;
+        if let Some(failure) = outcome.failure() {
+            bail!("{failure}");
+        }
+        let status = outcome.exit_code();
+        ensure!(
+            status == self.status,
+            "exit status {status}, not {}",
+            self.status
+        );
+        Ok(())
+    }
+}
+
+/// All of them, by name.
+pub fn all() -> Result<Vec<Scenario>> {
+    let folder = repo::root().join("xtask/guest/scenarios");
+    let mut scenarios = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {folder:?}"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "sh") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let text = fs::read_to_string(&path)?;
+            scenarios.push(parse(&name, text).with_context(|| path.display().to_string())?);
+        }
+    }
+    scenarios.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(scenarios)
+}
+
+fn parse(name: &str, script: String) -> Result<Scenario> {
+    let fields: Vec<(&str, &str)> = script
+        .lines()
+        .take_while(|line| line.starts_with('#'))
+        .filter_map(|line| line.strip_prefix("# ")?.split_once(": "))
+        .map(|(key, value)| (key, value.trim()))
+        .collect();
+    let field = |key: &str| {
+        fields
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| *value)
+    };
+    let number = |key: &str, default: u64| match field(key) {
+        Some(value) => value
+            .parse()
+            .with_context(|| format!("{key}: {value}: no number")),
+        None => Ok(default),
+    };
+    let platform = field("platform").map(str::to_owned);
+    if let Some(platform) = &platform {
+        let known = Platform::ALL.iter().any(|known| known.name() == platform);
+        ensure!(known, "platform: {platform}: not known");
+    }
+    let ignored = fields.iter().filter(|(key, _)| *key == "ignore");
+    Ok(Scenario {
+        name: name.to_owned(),
+        platform,
+        append: field("append").unwrap_or_default().to_owned(),
+        load: field("load") != Some("no"),
+        status: number("status", 0)?.try_into().context("status")?,
+        ignored: ignored.map(|(_, text)| text.to_string()).collect(),
+        timeout: Duration::from_secs(number("timeout", 300)?),
+        script,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_say_how_the_guest_is_to_be() {
+        let script = "\
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# What it shows: much.
+# platform: xen-pv
+# append: a=b c
+# load: no
+# status: 1
+# ignore: Uhhuh
+# ignore: Dazed
+
+# timeout: 5 (too late: this is no header any more)
+";
+        let scenario = parse("x", script.to_owned()).unwrap();
+        assert!(scenario.is_for(Platform::XenPv) && !scenario.is_for(Platform::Native));
+        assert_eq!(scenario.append, "a=b c");
+        assert!(!scenario.load);
+        assert_eq!(scenario.status, 1);
+        assert_eq!(scenario.ignored, ["Uhhuh", "Dazed"]);
+        assert_eq!(scenario.timeout, Duration::from_secs(300));
+    }
+
+    #[test]
+    fn a_wrong_platform_is_an_error() {
+        assert!(parse("x", "# platform: vax\n".to_owned()).is_err());
+    }
+
+    #[test]
+    fn ours_are_well_formed() {
+        assert!(!all().unwrap().is_empty());
+    }
+}
