@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A storm: what its workers share, its beginning and its end.
+
+use crate::ledger::{Count, Ledger};
+use crate::machine::{EngineCounters, Machine, Silence};
+use crate::masking::Hold;
+use crate::plan::Plan;
+use crate::ticket::{entry_of, Ticket, TICKETS};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+use xcall_stress_protocol::{FirstTimeout, Totals, FUNCTION, NAME, NAMES};
+
+/// A storm on a machine. Its workers run [`Storm::work`], each on its CPU.
+///
+/// To be dropped only after all of them have returned and [`Storm::flush`] has said true: called
+/// functions use it.
+#[derive(Debug)]
+pub struct Storm<M: Machine> {
+    pub(crate) machine: M,
+    pub(crate) plan: Plan,
+    words: M::Words,
+    tickets: M::Tickets,
+    stopping: AtomicBool,
+    /// Workers that have begun, and that make no more calls.
+    begun: AtomicU32,
+    done: AtomicU32,
+    /// Workers that have left.
+    left: AtomicU32,
+    started_ns: AtomicU64,
+    ended_ns: AtomicU64,
+    before: EngineCounters,
+    pub(crate) hold: Hold,
+    first_timeout: FirstReport,
+}
+
+impl<M: Machine> Storm<M> {
+    /// Counters a storm of `plan` takes.
+    pub fn words_for(plan: &Plan) -> usize {
+        Ledger::words_for(plan.count, plan.cpus().last().unwrap_or(0))
+    }
+
+    /// Tickets it takes.
+    pub fn tickets_for(plan: &Plan) -> usize {
+        plan.count * TICKETS
+    }
+
+    /// A storm that has not begun. None: `words` or `tickets` are too few. Task context.
+    pub fn new(machine: M, plan: Plan, words: M::Words, tickets: M::Tickets) -> Option<Self> {
+        if words.len() < Self::words_for(&plan) || tickets.len() < Self::tickets_for(&plan) {
+            return None;
+        }
+        let ledger = Ledger::new(&words, plan.count);
+        for (worker, cpu) in plan.cpus().enumerate() {
+            ledger.place(worker, cpu);
+        }
+        Some(Self {
+            stopping: AtomicBool::new(false),
+            begun: AtomicU32::new(0),
+            done: AtomicU32::new(0),
+            left: AtomicU32::new(0),
+            started_ns: AtomicU64::new(machine.now_ns()),
+            ended_ns: AtomicU64::new(0),
+            before: machine.engine_counters(),
+            hold: Hold::new(),
+            first_timeout: FirstReport::new(),
+            machine,
+            plan,
+            words,
+            tickets,
+        })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    pub(crate) fn ledger(&self) -> Ledger<'_> {
+        Ledger::new(&self.words, self.plan.count)
+    }
+
+    pub(crate) fn worker_of(&self, cpu: u32) -> Option<usize> {
+        self.ledger().worker(cpu)
+    }
+
+    pub(crate) fn cpu_of(&self, worker: usize) -> u32 {
+        self.ledger().cpu(worker)
+    }
+
+    pub(crate) fn tickets_of(&self, worker: usize) -> &[Ticket] {
+        &self.tickets[worker * TICKETS..][..TICKETS]
+    }
+
+    /// A random number below `bound`. Any context.
+    pub(crate) fn random(&self, worker: usize, bound: u64) -> u64 {
+        let draw = self.ledger().of(worker, Count::Draws).fetch_add(1, Relaxed);
+        let seed = self.plan.seed ^ (worker as u64).rotate_left(40);
+        splitmix64(seed.wrapping_add(draw.wrapping_mul(0x9e37_79b9_7f4a_7c15))) % bound.max(1)
+    }
+
+    /// Ends the storm soon. Any context.
+    pub fn stop(&self) {
+        self.stopping.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+
+    /// Waits until all workers have begun. False: the storm is stopped.
+    pub(crate) fn begin(&self) -> bool {
+        self.begun.fetch_add(1, AcqRel);
+        while (self.begun.load(Acquire) as usize) < self.plan.count {
+            if self.is_stopping() {
+                return false;
+            }
+            self.machine.breathe();
+        }
+        self.started_ns.store(self.machine.now_ns(), Relaxed);
+        true
+    }
+
+    /// A worker makes no more calls; returns when none does, so that its CPU answers until then.
+    pub(crate) fn finish(&self) {
+        self.done.fetch_add(1, AcqRel);
+        // Those that never began, because the storm was stopped, are not waited for.
+        while self.done.load(Acquire) < self.begun.load(Acquire) {
+            self.machine.breathe();
+        }
+        self.ended_ns.fetch_max(self.machine.now_ns(), Relaxed);
+        self.left.fetch_add(1, AcqRel);
+    }
+
+    /// Whether workers are still at it.
+    pub fn is_running(&self) -> bool {
+        (self.left.load(Acquire) as usize) < self.plan.count
+    }
+
+    /// Waits until every posted call has run. Task context, after all workers have returned.
+    pub fn flush(&self, within_ns: u64) -> bool {
+        // Twice: a function that was posted may have posted on.
+        self.machine.flush(within_ns) && self.machine.flush(within_ns)
+    }
+
+    /// Calls made so far, each target counted.
+    pub fn calls(&self) -> u64 {
+        self.ledger().sum(Count::Calls)
+    }
+
+    /// How long it has been going on, or went on.
+    pub fn elapsed_ns(&self) -> u64 {
+        let end = match self.is_running() {
+            true => self.machine.now_ns(),
+            false => self.ended_ns.load(Relaxed),
+        };
+        end.saturating_sub(self.started_ns.load(Relaxed))
+    }
+
+    /// Whether its time or its number of calls is over for `worker`.
+    pub(crate) fn is_over(&self, worker: usize) -> bool {
+        let plan = &self.plan;
+        let calls = self.ledger().of(worker, Count::Calls).load(Relaxed);
+        let quota = plan.calls.div_ceil(plan.count as u64);
+        self.is_stopping()
+            || (plan.calls != 0 && calls >= quota)
+            || (plan.duration_ns != 0 && self.elapsed_ns() >= plan.duration_ns)
+    }
+
+    /// Targets were silent. Any context.
+    pub(crate) fn note_timeout(&self, caller: usize, silence: &Silence, of_masked: u64) {
+        let ledger = self.ledger();
+        let silent = u64::from(silence.count);
+        ledger.add(caller, Count::Timeouts, silent);
+        ledger.add(caller, Count::Masked, of_masked);
+        if !self.plan.faults.any() {
+            let wrong = silent.saturating_sub(of_masked);
+            ledger.add(caller, Count::WrongTimeouts, wrong);
+        }
+        self.first_timeout.note(self.cpu_of(caller), silence);
+    }
+
+    /// What came of it. Task context, after [`Storm::flush`].
+    pub fn totals(&self, doorbells: [u8; NAMES]) -> Totals {
+        let ledger = self.ledger();
+        let (missing, duplicated) = ledger.differences();
+        let engine = self.machine.engine_counters();
+        let since =
+            |count: fn(&EngineCounters) -> u64| count(&engine).saturating_sub(count(&self.before));
+        let ended = since(|c| c.run) + since(|c| c.withdrawn);
+        let waits = ledger.waits();
+        let mut first_timeout = self.first_timeout.get();
+        self.machine
+            .function_name(entry_of::<M>(), &mut first_timeout.function);
+        Totals {
+            size: size_of::<Totals>() as u32,
+            cpus: self.plan.count as u32,
+            elapsed_ns: self.elapsed_ns(),
+            calls: self.calls(),
+            // Not run when it returned, or never: those that ran late show in the first only.
+            lost: missing.max(ledger.sum(Count::Lost)),
+            duplicated,
+            wrong_timeouts: ledger.sum(Count::WrongTimeouts),
+            timeouts: ledger.sum(Count::Timeouts),
+            busy: ledger.sum(Count::Busy),
+            offline: ledger.sum(Count::Offline),
+            refused: ledger.sum(Count::Refused),
+            from_nmi: ledger.sum(Count::FromNmi),
+            masked: ledger.sum(Count::Masked),
+            unbalanced: since(|c| c.made).abs_diff(ended),
+            rings: since(|c| c.rings),
+            rings_saved: since(|c| c.rings_saved),
+            rerings: since(|c| c.rerings),
+            escalations: since(|c| c.escalations),
+            deepest: engine.deepest,
+            faults: self.machine.faults(),
+            p50_ns: waits.percentile_ns(50),
+            p99_ns: waits.percentile_ns(99),
+            max_ns: waits.longest_ns(),
+            first_timeout,
+            doorbells,
+        }
+    }
+}
+
+fn splitmix64(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The first timeout: whoever takes `state` from 0 to 1 writes it.
+#[derive(Debug)]
+struct FirstReport {
+    state: AtomicU32,
+    cpu: AtomicU32,
+    silent: AtomicU32,
+    caller: AtomicU32,
+    age_ns: AtomicU64,
+    last_doorbell: [AtomicU32; NAME / 4],
+}
+
+impl FirstReport {
+    const fn new() -> Self {
+        Self {
+            state: AtomicU32::new(0),
+            cpu: AtomicU32::new(0),
+            silent: AtomicU32::new(0),
+            caller: AtomicU32::new(0),
+            age_ns: AtomicU64::new(0),
+            last_doorbell: [const { AtomicU32::new(0) }; NAME / 4],
+        }
+    }
+
+    fn note(&self, caller: u32, silence: &Silence) {
+        if self.state.compare_exchange(0, 1, Relaxed, Relaxed).is_err() {
+            return;
+        }
+        self.cpu.store(silence.first, Relaxed);
+        self.silent.store(silence.count, Relaxed);
+        self.caller.store(caller, Relaxed);
+        self.age_ns.store(silence.age_ns, Relaxed);
+        let chunks = silence.last_doorbell.chunks_exact(4);
+        for (word, chunk) in self.last_doorbell.iter().zip(chunks) {
+            let mut bytes = [0; 4];
+            bytes.copy_from_slice(chunk);
+            word.store(u32::from_ne_bytes(bytes), Relaxed);
+        }
+    }
+
+    /// After the workers have ended.
+    fn get(&self) -> FirstTimeout {
+        let mut last_doorbell = [0; NAME];
+        for (chunk, word) in last_doorbell.chunks_exact_mut(4).zip(&self.last_doorbell) {
+            chunk.copy_from_slice(&word.load(Relaxed).to_ne_bytes());
+        }
+        FirstTimeout {
+            cpu: self.cpu.load(Relaxed),
+            silent: self.silent.load(Relaxed),
+            caller: self.caller.load(Relaxed),
+            reserved: 0,
+            age_ns: self.age_ns.load(Relaxed),
+            last_doorbell,
+            function: [0; FUNCTION],
+        }
+    }
+}
