@@ -1,7 +1,109 @@
 /* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel as xcall.ko's Rust code sees it: xcall_shim_<kernel name>(), one
+ * statement each where it can be, no decisions. shim.rs declares the same.
+ *
+ * Contexts: "any" includes NMI. Functions for any context are noinstr, so
+ * that no probe can be put into what probes run.
+ */
 #ifndef XCALL_SHIM_H
 #define XCALL_SHIM_H
 
-unsigned int xcall_shim_raw_smp_processor_id(void);
+#include <linux/types.h>
+
+struct irq_work;
+struct pt_regs;
+
+/* Context: any. */
+void xcall_shim_preempt_disable(void);
+void xcall_shim_preempt_enable(void);
+unsigned int xcall_shim_smp_processor_id(void);
+bool xcall_shim_in_nmi(void);
+bool xcall_shim_in_hardirq(void);
+bool xcall_shim_in_serving_softirq(void);
+bool xcall_shim_irqs_disabled(void);
+unsigned long xcall_shim_local_irq_save(void);
+void xcall_shim_local_irq_restore(unsigned long flags);
+u64 xcall_shim_local_clock(void);
+void xcall_shim_cpu_relax(void);
+unsigned int xcall_shim_nr_cpu_ids(void);
+
+/* Context: task. */
+void *xcall_shim_vzalloc(unsigned long size);
+void xcall_shim_vfree(const void *memory);
+void xcall_shim_cpus_read_lock(void);
+void xcall_shim_cpus_read_unlock(void);
+bool xcall_shim_cpu_online(unsigned int cpu);
+void xcall_shim_synchronize_rcu(void);
+void xcall_shim_msleep(unsigned int ms);
+/* Returns the length; buffer takes KSYM_SYMBOL_LEN bytes. Context: any but NMI. */
+int xcall_shim_sprint_symbol(char *buffer, unsigned long address);
+unsigned int xcall_shim_ksym_symbol_len(void);
+
+/* Once, before everything but the parameters. Context: task. */
+void xcall_shim_init(void);
+
+/* Module parameters. */
+const char *xcall_shim_param_doorbell(void);
+const char *xcall_shim_param_forbid(void);
+unsigned int xcall_shim_param_deadline_ms(void);
+
+/* NMI. Registration: task. */
+int xcall_shim_register_nmi_handlers(void);
+void xcall_shim_unregister_nmi_handlers(void);
+/* Context: any but NMI. */
+void xcall_shim_send_nmi_mask(const unsigned long *cpus);
+/* Context: any. */
+bool xcall_shim_x2apic_mode(void);
+u32 xcall_shim_cpu_physical_id(unsigned int cpu);
+void xcall_shim_x2apic_icr_write(u32 low, u32 apic_id);
+u32 xcall_shim_xapic_read(u32 reg);
+void xcall_shim_xapic_write(u32 reg, u32 value);
+
+/* Maskable IPI. Context: any but NMI. */
+int xcall_shim_smp_call_function_single_async(unsigned int cpu);
+void xcall_shim_irq_work_queue_ring(void);
+/* Context: task. */
+void xcall_shim_irq_work_sync_ring(unsigned int cpu);
+
+/* Xen. Context: any. */
+bool xcall_shim_xen_domain(void);
+bool xcall_shim_xen_pv_domain(void);
+int xcall_shim_HYPERVISOR_sched_op(int cmd);
+int xcall_shim_HYPERVISOR_event_channel_op(int cmd, void *arg);
+int xcall_shim_vcpuop_send_nmi(unsigned int cpu);
+/* Context: task. */
+int xcall_shim_bind_evtchn_to_irqhandler(u32 port, unsigned int cpu);
+void xcall_shim_unbind_from_irqhandler(int irq, unsigned int cpu);
+int xcall_shim_irq_set_affinity(int irq, unsigned int cpu);
+int xcall_shim_register_xen_resume(void);
+void xcall_shim_unregister_xen_resume(void);
+
+/* Looking after posted calls. stop: task; irq_work_queue: any; mod_timer: any but NMI. */
+void xcall_shim_posts_irq_work_queue(void);
+void xcall_shim_posts_mod_timer(u64 delay_ns);
+void xcall_shim_posts_stop(unsigned int cpu);
+
+/* Printing what was recorded. queue: any; sync: task. */
+void xcall_shim_reports_irq_work_queue(void);
+void xcall_shim_reports_irq_work_sync(void);
+
+/* CPUs that come and go, and the end. Context: task. */
+int xcall_shim_cpuhp_setup(void);
+void xcall_shim_cpuhp_remove(void);
+int xcall_shim_panic_notifier_register(void);
+void xcall_shim_panic_notifier_unregister(void);
+
+/* What Rust defines, for the shim to call. */
+int xcall_nmi_local(void);
+int xcall_nmi_unknown(void);
+void xcall_event_channel_rung(void);
+void xcall_ipi_rung(void);
+void xcall_posts_due(void);
+void xcall_reports_due(void);
+int xcall_cpu_online(unsigned int cpu);
+int xcall_cpu_offline(unsigned int cpu);
+void xcall_xen_resumed(void);
+void xcall_panic(void);
 
 #endif

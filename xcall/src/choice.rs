@@ -82,7 +82,7 @@ pub fn choose(lane: Lane, candidates: &[Candidate], forced: Chosen) -> Chosen {
             .iter()
             .enumerate()
             .filter(|(place, c)| serves(c) && wanted(*place, c))
-            .fold(0, |set, (place, _)| set | 1 << place)
+            .fold(0, |set, (place, _)| set | (1 << place))
     };
     let forced = set_of(&|place, _| forced & (1 << place) != 0);
     let usual = set_of(&|_, c| !c.fallback);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every difference between kernel versions and configurations, and what is
+ * lost without it.
+ */
+#ifndef XCALL_COMPAT_H
+#define XCALL_COMPAT_H
+
+#include <linux/cpumask.h>
+#include <linux/timer.h>
+#include <linux/version.h>
+#include <asm/apic.h>
+
+/* Since Linux 6.6 a static call. Without either, doorbell nmi is lost. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
+#define xcall_compat_send_IPI_mask(mask, vector)	__apic_send_IPI_mask(mask, vector)
+#else
+#define xcall_compat_send_IPI_mask(mask, vector)	apic->send_IPI_mask(mask, vector)
+#endif
+
+/* Since Linux 6.2. Nothing is lost without it: our timers are not started any more by then. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define timer_shutdown_sync(timer)	del_timer_sync(timer)
+#endif
+
+/* Without Xen guest support, doorbells event-channel and xen-nmi are lost. */
+#ifdef CONFIG_XEN
+#include <xen/events.h>
+#include <xen/interface/vcpu.h>
+#include <xen/xen.h>
+#include <xen/xen-ops.h>
+#include <asm/xen/hypercall.h>
+#include <asm/xen/hypervisor.h>
+#define XCALL_COMPAT_XEN	1
+#else
+#define XCALL_COMPAT_XEN	0
+#endif
+
+#endif

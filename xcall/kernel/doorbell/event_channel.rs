@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Xen event channels: one per vCPU, from this domain to itself.
+//!
+//! An unbound port for ourselves, bound to a second port of ours: an interrupt handler on the one,
+//! a ring is a send on the other. All of it by exported symbols, on both of Xen's event channel
+//! ABIs (`bind_ipi_to_irqhandler` is not exported; `EVTCHNOP_bind_ipi` lands on vCPU 0 in the
+//! two-level ABI). Maskable: Xen holds the event back while the vCPU has events masked.
+
+use super::{answer, Kind, Without};
+use crate::percpu::PerCpu;
+use crate::platform::engine;
+use crate::shim;
+use core::ptr;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use kernel::error::to_result;
+use kernel::prelude::*;
+use xcall::{CpuId, Lane};
+
+/// Xen's name for the domain that asks (`include/xen/interface/xen.h`).
+const DOMID_SELF: u16 = 0x7ff0;
+
+/// No port: Xen gives out none of this number.
+const NO_PORT: u32 = 0;
+const NO_IRQ: i32 = 0;
+
+/// One vCPU's event channel. All accesses are Relaxed: whoever rings a port that is not there yet,
+/// or not any more, only wastes a hypercall; the engine rings again.
+struct Channel {
+    /// The interrupt on the receiving port.
+    irq: AtomicI32,
+    /// The port that rings it.
+    send_port: AtomicU32,
+}
+
+pub(crate) struct EventChannel {
+    channels: PerCpu<Channel>,
+}
+
+/// Makes an event channel hypercall. Any context.
+///
+/// # Safety
+///
+/// `T` is the argument structure of `EVTCHNOP_*` number `op`.
+unsafe fn event_channel_op<T>(op: u32, arg: &mut T) -> Result {
+    // SAFETY: The structure is the one Xen expects, says our caller, and valid for its writes.
+    to_result(unsafe {
+        shim::xcall_shim_HYPERVISOR_event_channel_op(op as c_int, ptr::from_mut(arg).cast())
+    })
+}
+
+fn close(port: u32) {
+    let mut close = xen_sys::evtchn_close { port };
+    // SAFETY: The structure of EVTCHNOP_close. A port that is not open is refused; nothing is lost.
+    let _ = unsafe { event_channel_op(xen_sys::EVTCHNOP_close, &mut close) };
+}
+
+impl EventChannel {
+    /// Not a channel yet: each CPU makes its own when it comes online.
+    pub(super) fn new() -> core::result::Result<Self, Without> {
+        // SAFETY: Reads a variable.
+        if !unsafe { shim::xcall_shim_xen_domain() } {
+            return Err(Without::Because("not a Xen guest"));
+        }
+        let channels = PerCpu::new(|| Channel {
+            irq: AtomicI32::new(NO_IRQ),
+            send_port: AtomicU32::new(NO_PORT),
+        })?;
+        let bell = Self { channels };
+        // The first CPU's channel tells whether Xen lets us have them.
+        bell.bind(CpuId(0))?;
+        Ok(bell)
+    }
+
+    /// Makes `cpu`'s channel. Task context.
+    fn bind(&self, cpu: CpuId) -> Result {
+        let channel = self.channels.get(cpu).ok_or(EINVAL)?;
+        let mut unbound = xen_sys::evtchn_alloc_unbound {
+            dom: DOMID_SELF,
+            remote_dom: DOMID_SELF,
+            port: NO_PORT,
+        };
+        // SAFETY: The structure of EVTCHNOP_alloc_unbound.
+        unsafe { event_channel_op(xen_sys::EVTCHNOP_alloc_unbound, &mut unbound)? };
+        let mut pair = xen_sys::evtchn_bind_interdomain {
+            remote_dom: DOMID_SELF,
+            remote_port: unbound.port,
+            local_port: NO_PORT,
+        };
+        // SAFETY: The structure of EVTCHNOP_bind_interdomain.
+        let bound = unsafe { event_channel_op(xen_sys::EVTCHNOP_bind_interdomain, &mut pair) };
+        if let Err(error) = bound {
+            close(unbound.port);
+            return Err(error);
+        }
+        // SAFETY: The port is ours and has no handler yet; task context.
+        let irq = unsafe { shim::xcall_shim_bind_evtchn_to_irqhandler(unbound.port, cpu.0) };
+        if irq < 0 {
+            close(pair.local_port);
+            close(unbound.port);
+            return to_result(irq);
+        }
+        channel.irq.store(irq, Ordering::Relaxed);
+        // SAFETY: The interrupt is ours; task context.
+        let errno = unsafe { shim::xcall_shim_irq_set_affinity(irq, cpu.0) };
+        channel.send_port.store(pair.local_port, Ordering::Relaxed);
+        to_result(errno)
+    }
+
+    /// Gives `cpu`'s channel back. Handlers have returned when this does. Task context.
+    fn unbind(&self, cpu: CpuId) {
+        let Some(channel) = self.channels.get(cpu) else {
+            return;
+        };
+        let send_port = channel.send_port.swap(NO_PORT, Ordering::Relaxed);
+        let irq = channel.irq.swap(NO_IRQ, Ordering::Relaxed);
+        if irq != NO_IRQ {
+            // Closes the receiving port too.
+            // SAFETY: The interrupt is ours, with this CPU's number; task context.
+            unsafe { shim::xcall_shim_unbind_from_irqhandler(irq, cpu.0) };
+        }
+        if send_port != NO_PORT {
+            close(send_port);
+        }
+    }
+
+    /// Task context on `cpu`.
+    pub(super) fn cpu_online(&self, cpu: CpuId) {
+        let irq = self
+            .channels
+            .get(cpu)
+            .map(|c| c.irq.load(Ordering::Relaxed));
+        let result = match irq {
+            Some(NO_IRQ) | None => self.bind(cpu),
+            // Xen moved it when the CPU went offline.
+            // SAFETY: The interrupt is ours; task context.
+            Some(irq) => to_result(unsafe { shim::xcall_shim_irq_set_affinity(irq, cpu.0) }),
+        };
+        if let Err(error) = result {
+            pr_warn!(
+                "{}\n",
+                format_args!("no event channel for {}: error {}", cpu, error.to_errno())
+            );
+        }
+    }
+
+    pub(super) fn ring_one(&self, cpu: CpuId) {
+        let port = self
+            .channels
+            .get(cpu)
+            .map_or(NO_PORT, |c| c.send_port.load(Ordering::Relaxed));
+        if port == NO_PORT {
+            return;
+        }
+        let mut send = xen_sys::evtchn_send { port };
+        // Refused after a restore, until the channel is made anew; the engine rings again.
+        // SAFETY: The structure of EVTCHNOP_send.
+        let _ = unsafe { event_channel_op(xen_sys::EVTCHNOP_send, &mut send) };
+    }
+
+    /// After a save and restore Xen has forgotten all ports: makes them anew. Task context.
+    fn renew(&self) {
+        for cpu in (0..crate::percpu::cpus()).map(CpuId) {
+            let Some(channel) = self.channels.get(cpu) else {
+                continue;
+            };
+            // The number may be somebody else's by now: forget it, do not close it.
+            channel.send_port.store(NO_PORT, Ordering::Relaxed);
+            if channel.irq.load(Ordering::Relaxed) != NO_IRQ {
+                self.unbind(cpu);
+                self.cpu_online(cpu);
+            }
+        }
+    }
+
+    pub(super) fn retire(&self) {
+        for cpu in (0..crate::percpu::cpus()).map(CpuId) {
+            self.unbind(cpu);
+        }
+    }
+}
+
+impl Drop for EventChannel {
+    fn drop(&mut self) {
+        self.retire();
+    }
+}
+
+/// An event of ours: a hard interrupt, interrupts off here, on in what it interrupted.
+#[no_mangle]
+extern "C" fn xcall_event_channel_rung() {
+    if let Some(engine) = engine() {
+        answer(engine, Kind::EventChannel, &Lane::ALL);
+    }
+}
+
+/// This guest was restored. Task context.
+#[no_mangle]
+extern "C" fn xcall_xen_resumed() {
+    let Some(engine) = engine() else {
+        return;
+    };
+    for bell in engine.doorbells() {
+        if let super::Bell::EventChannel(bell) = bell {
+            bell.renew();
+        }
+    }
+}
+
+/// Has [`xcall_xen_resumed`] called. Dropped, it does no more.
+pub(crate) struct XenResume;
+
+impl XenResume {
+    /// Task context.
+    pub(crate) fn register() -> Result<Self> {
+        // SAFETY: Task context, and not registered yet: the module is loaded once.
+        to_result(unsafe { shim::xcall_shim_register_xen_resume() })?;
+        Ok(Self)
+    }
+}
+
+impl Drop for XenResume {
+    fn drop(&mut self) {
+        // SAFETY: Registered in `register`.
+        unsafe { shim::xcall_shim_unregister_xen_resume() }
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+//! NMIs that arrive: which are ours, and which must be left to others.
+//!
+//! The kernel asks the handlers of local NMIs first; if none claims it and no hardware reports a
+//! reason, those of unknown ones. A local NMI is ours if it ran calls. NMIs fold together, so an
+//! NMI of ours may find its calls run already: nobody claims it, and then the credit that its ring
+//! left tells it from a stranger's (`xcall::credit`).
+
+use crate::doorbell::{answer, Bell, Kind};
+use crate::percpu::cpus;
+use crate::platform::{current_cpu_racy, engine, now_ns, Engine};
+use crate::shim;
+use core::sync::atomic::Ordering;
+use kernel::error::to_result;
+use kernel::prelude::*;
+use xcall::credit::CREDIT_LASTS_NS;
+use xcall::{CpuId, Lane};
+
+const NMI_DONE: c_int = 0;
+const NMI_HANDLED: c_int = 1;
+
+/// How long unloading waits for the last NMI of a CPU, in milliseconds.
+const ROUND_TRIP_MS: u32 = 1000;
+
+/// Which NMI doorbell this machine has. The two exclude each other.
+fn kind_of(engine: &Engine) -> Option<Kind> {
+    engine
+        .doorbells()
+        .find(|bell| bell.is_nmi())
+        .map(Bell::kind)
+}
+
+/// Asked about every local NMI.
+///
+/// Answers 1 however many calls ran: more than one would make the kernel drop a later NMI of
+/// anybody's, because it takes the rest for events whose own NMIs are still to come. Ours are told
+/// by credit.
+#[no_mangle]
+extern "C" fn xcall_nmi_local() -> c_int {
+    let Some(engine) = engine() else {
+        return NMI_DONE;
+    };
+    let Some(kind) = kind_of(engine) else {
+        return NMI_DONE;
+    };
+    if answer(engine, kind, &[Lane::NmiSafe]) == 0 {
+        return NMI_DONE;
+    }
+    if let Some(credit) = engine.platform().credits.get(current_cpu_racy()) {
+        credit.settle();
+    }
+    NMI_HANDLED
+}
+
+/// Asked about every NMI that nobody has claimed.
+#[no_mangle]
+extern "C" fn xcall_nmi_unknown() -> c_int {
+    let Some(engine) = engine() else {
+        return NMI_DONE;
+    };
+    let cpu = current_cpu_racy();
+    let credit = engine.platform().credits.get(cpu);
+    if !credit.is_some_and(|credit| credit.claim_unknown(now_ns())) {
+        return NMI_DONE;
+    }
+    if let Some(heard) = engine.platform().heard.get(cpu) {
+        // Relaxed: counters decide nothing.
+        heard.unknown_claimed.fetch_add(1, Ordering::Relaxed);
+    }
+    NMI_HANDLED
+}
+
+/// The NMI handlers, registered. Dropped, they go, after the last NMI of ours.
+pub(crate) struct Handlers;
+
+impl Handlers {
+    /// Task context; the engine is set.
+    pub(crate) fn register() -> Result<Self> {
+        // SAFETY: Task context, and not registered yet: the module is loaded once.
+        to_result(unsafe { shim::xcall_shim_register_nmi_handlers() })?;
+        Ok(Self)
+    }
+
+    /// Rings each online CPU once more and waits until it has heard: then none of the NMIs sent
+    /// before is under way. Nobody else rings any more.
+    fn last_round_trip(engine: &Engine, kind: Kind, bell: &Bell) {
+        let runs = |cpu: CpuId| {
+            let heard = engine.platform().heard.get(cpu);
+            // Relaxed: a counter; the NMI that raises it is what we wait for.
+            heard.map_or(0, |heard| heard.runs[kind as usize].load(Ordering::Relaxed))
+        };
+        // SAFETY: Task context; unlocked below.
+        unsafe { shim::xcall_shim_cpus_read_lock() };
+        for cpu in (0..cpus()).map(CpuId) {
+            // SAFETY: `cpu` is below nr_cpu_ids.
+            if !unsafe { shim::xcall_shim_cpu_online(cpu.0) } {
+                continue;
+            }
+            let before = runs(cpu);
+            bell.ring_last(engine.platform(), cpu);
+            let mut waited_ms = 0;
+            while runs(cpu) == before && waited_ms < ROUND_TRIP_MS {
+                // SAFETY: Task context.
+                unsafe { shim::xcall_shim_msleep(1) };
+                waited_ms += 1;
+            }
+            if runs(cpu) == before {
+                pr_warn!(
+                    "{}\n",
+                    format_args!("{} did not hear the last {}", cpu, kind.name())
+                );
+            }
+        }
+        // SAFETY: Locked above.
+        unsafe { shim::xcall_shim_cpus_read_unlock() };
+    }
+}
+
+impl Drop for Handlers {
+    fn drop(&mut self) {
+        let bell = engine().and_then(|engine| {
+            let bell = engine.doorbells().find(|bell| bell.is_nmi())?;
+            Some((engine, bell))
+        });
+        if let Some((engine, bell)) = bell {
+            Self::last_round_trip(engine, bell.kind(), bell);
+            // It was heard; what it leaves may still be asked about as unknown.
+            // SAFETY: Task context.
+            unsafe { shim::xcall_shim_msleep((CREDIT_LASTS_NS / 1_000_000) as u32 + 1) };
+        }
+        // SAFETY: Registered in `register`.
+        unsafe { shim::xcall_shim_unregister_nmi_handlers() }
+    }
+}

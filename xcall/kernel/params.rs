@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Module parameters. They are declared in shim.c: the `kernel` crate has none of string type.
+
+use crate::doorbell::Kinds;
+use crate::shim;
+use kernel::prelude::*;
+use xcall::choice::parse;
+
+/// What the administrator asked for.
+pub(crate) struct Params {
+    /// Doorbells to use; none: as chosen for the machine.
+    pub(crate) doorbell: Kinds,
+    /// Doorbells never to touch.
+    pub(crate) forbid: Kinds,
+    /// The time limit of calls that set none.
+    pub(crate) deadline_ns: u64,
+}
+
+impl Params {
+    /// Reads and checks them. Task context.
+    pub(crate) fn read() -> Result<Self> {
+        // SAFETY: Each reads a variable that is set before the module's code runs, and not after.
+        let (doorbell, forbid, deadline_ms) = unsafe {
+            (
+                shim::xcall_shim_param_doorbell(),
+                shim::xcall_shim_param_forbid(),
+                shim::xcall_shim_param_deadline_ms(),
+            )
+        };
+        if deadline_ms == 0 {
+            pr_err!("parameter deadline_ms: 0 is no time limit; give milliseconds\n");
+            return Err(EINVAL);
+        }
+        Ok(Self {
+            // SAFETY: The parameter's string, which stays as long as the module.
+            doorbell: unsafe { kinds("doorbell", doorbell)? },
+            // SAFETY: As above.
+            forbid: unsafe { kinds("forbid", forbid)? },
+            deadline_ns: u64::from(deadline_ms) * 1_000_000,
+        })
+    }
+}
+
+/// The doorbells that the value of `parameter` names.
+///
+/// # Safety
+///
+/// `value` is null or a string that is not changed meanwhile.
+unsafe fn kinds(parameter: &str, value: *const c_char) -> Result<Kinds> {
+    if value.is_null() {
+        return Ok(Kinds::NONE);
+    }
+    // SAFETY: A string, says our caller.
+    let value = unsafe { CStr::from_ptr(value.cast()) };
+    let every = Kinds::NONE.candidates();
+    let refused = |error: &dyn core::fmt::Display| {
+        pr_err!(
+            "{}\n",
+            format_args!(
+                "parameter {}: {}; there are ipi, event-channel, xen-nmi, nmi",
+                parameter, error
+            )
+        );
+        EINVAL
+    };
+    let names = value.to_str().map_err(|error| refused(&error))?;
+    let chosen = parse(names, &every).map_err(|error| refused(&error))?;
+    Ok(Kinds(chosen))
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Looking after posted calls, for which nobody spins: an irq_work soon, then a timer, both on the
+//! CPU that posted.
+
+use crate::platform::{current_cpu_racy, engine, now_ns, Kernel};
+use crate::shim;
+use core::sync::atomic::Ordering;
+use xcall::CpuId;
+
+/// Makes sure that [`xcall_posts_due`] runs soon on `cpu`, which is this one. Any context.
+pub(crate) fn watch(kernel: &Kernel, cpu: CpuId) {
+    let Some(watching) = kernel.watching.get(cpu) else {
+        return;
+    };
+    // Relaxed: own CPU only.
+    if !watching.swap(true, Ordering::Relaxed) {
+        // SAFETY: Preemption is off: our caller is pinned.
+        unsafe { shim::xcall_shim_posts_irq_work_queue() }
+    }
+}
+
+/// `cpu`, which is this one, comes online: a timer it had when it went offline ran elsewhere.
+pub(crate) fn cpu_online(kernel: &Kernel, cpu: CpuId) {
+    if let Some(watching) = kernel.watching.get(cpu) {
+        // Relaxed: own CPU only.
+        watching.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The irq_work, or the timer: a hard or soft interrupt on the CPU that posted.
+#[no_mangle]
+extern "C" fn xcall_posts_due() {
+    let Some(engine) = engine() else {
+        return;
+    };
+    let Some(watching) = engine.platform().watching.get(current_cpu_racy()) else {
+        return;
+    };
+    // First this, then the look: an NMI that posts in between has us called again.
+    // Relaxed: own CPU only.
+    watching.store(false, Ordering::Relaxed);
+    if let Some(next_ns) = engine.tend() {
+        watching.store(true, Ordering::Relaxed);
+        // SAFETY: An interrupt, so preemption is off, and not an NMI.
+        unsafe { shim::xcall_shim_posts_mod_timer(next_ns.saturating_sub(now_ns())) }
+    }
+}

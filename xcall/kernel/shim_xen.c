@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The part of the shim that speaks to Xen. See shim.h for contexts. */
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/module.h>
+#include <linux/platform_device.h>
+#include <linux/pm.h>
+
+#include "compat.h"
+#include "shim.h"
+
+#if XCALL_COMPAT_XEN
+
+noinstr bool xcall_shim_xen_domain(void)
+{
+	return xen_domain();
+}
+
+noinstr bool xcall_shim_xen_pv_domain(void)
+{
+	return xen_pv_domain();
+}
+
+noinstr int xcall_shim_HYPERVISOR_sched_op(int cmd)
+{
+	return HYPERVISOR_sched_op(cmd, NULL);
+}
+
+noinstr int xcall_shim_HYPERVISOR_event_channel_op(int cmd, void *arg)
+{
+	return HYPERVISOR_event_channel_op(cmd, arg);
+}
+
+noinstr int xcall_shim_vcpuop_send_nmi(unsigned int cpu)
+{
+	return HYPERVISOR_vcpu_op(VCPUOP_send_nmi, xen_vcpu_nr(cpu), NULL);
+}
+
+static irqreturn_t xcall_shim_event_channel_rung(int irq, void *dev)
+{
+	xcall_event_channel_rung();
+	return IRQ_HANDLED;
+}
+
+/* Tells one CPU's handler from another's. */
+static void *dev_of(unsigned int cpu)
+{
+	return (void *)(unsigned long)(cpu + 1);
+}
+
+int xcall_shim_bind_evtchn_to_irqhandler(u32 port, unsigned int cpu)
+{
+	return bind_evtchn_to_irqhandler(port, xcall_shim_event_channel_rung,
+					 IRQF_NOBALANCING | IRQF_PERCPU | IRQF_NO_THREAD,
+					 "xcall", dev_of(cpu));
+}
+
+void xcall_shim_unbind_from_irqhandler(int irq, unsigned int cpu)
+{
+	unbind_from_irqhandler(irq, dev_of(cpu));
+}
+
+int xcall_shim_irq_set_affinity(int irq, unsigned int cpu)
+{
+	return irq_set_affinity(irq, cpumask_of(cpu));
+}
+
+/*
+ * A guest that was saved and restored has lost its event channels. Linux 7.3
+ * has no way back from xen_resume_notifier_register(), so a device of our own
+ * hears of it: Xen restores devices after its interrupts.
+ */
+static int xcall_shim_restored(struct device *dev)
+{
+	xcall_xen_resumed();
+	return 0;
+}
+
+static const struct dev_pm_ops xcall_xen_pm_ops = {
+	.restore = xcall_shim_restored,
+};
+
+static struct platform_driver xcall_xen_driver = {
+	.driver = {
+		.name = "xcall",
+		.pm = &xcall_xen_pm_ops,
+	},
+};
+
+static struct platform_device *xcall_xen_device;
+
+int xcall_shim_register_xen_resume(void)
+{
+	int ret = platform_driver_register(&xcall_xen_driver);
+
+	if (ret)
+		return ret;
+	xcall_xen_device = platform_device_register_simple("xcall", PLATFORM_DEVID_NONE, NULL, 0);
+	if (IS_ERR(xcall_xen_device)) {
+		platform_driver_unregister(&xcall_xen_driver);
+		return PTR_ERR(xcall_xen_device);
+	}
+	return 0;
+}
+
+void xcall_shim_unregister_xen_resume(void)
+{
+	platform_device_unregister(xcall_xen_device);
+	platform_driver_unregister(&xcall_xen_driver);
+}
+
+#else
+
+noinstr bool xcall_shim_xen_domain(void)
+{
+	return false;
+}
+
+noinstr bool xcall_shim_xen_pv_domain(void)
+{
+	return false;
+}
+
+noinstr int xcall_shim_HYPERVISOR_sched_op(int cmd)
+{
+	return -EOPNOTSUPP;
+}
+
+noinstr int xcall_shim_HYPERVISOR_event_channel_op(int cmd, void *arg)
+{
+	return -EOPNOTSUPP;
+}
+
+noinstr int xcall_shim_vcpuop_send_nmi(unsigned int cpu)
+{
+	return -EOPNOTSUPP;
+}
+
+int xcall_shim_bind_evtchn_to_irqhandler(u32 port, unsigned int cpu)
+{
+	return -EOPNOTSUPP;
+}
+
+void xcall_shim_unbind_from_irqhandler(int irq, unsigned int cpu)
+{
+}
+
+int xcall_shim_irq_set_affinity(int irq, unsigned int cpu)
+{
+	return -EOPNOTSUPP;
+}
+
+int xcall_shim_register_xen_resume(void)
+{
+	return -EOPNOTSUPP;
+}
+
+void xcall_shim_unregister_xen_resume(void)
+{
+}
+
+#endif
