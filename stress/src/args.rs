@@ -93,7 +93,7 @@ pub struct StormArgs {
     pub duplicate: u32,
 
     /// Time limit of a waiting call [default: 5000; with --mask-target 1000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", overrides_with = "deadline_ms")]
     pub deadline_ms: Option<u32>,
 
     /// This CPU masks everything for a while, again and again: calls to it must time out and name it

@@ -144,7 +144,7 @@ fn table(report: &Report<'_>) -> String {
         ("refused", report.refused),
         ("made in NMIs", report.from_nmi),
         ("rings spoilt", report.faults),
-        ("masked CPU named", report.masked),
+        ("by masked CPU", report.masked),
         ("unbalanced", report.unbalanced),
     ] {
         if count != 0 {
@@ -159,14 +159,15 @@ fn table(report: &Report<'_>) -> String {
         rows.push((
             "first timeout",
             format!(
-                "CPU{} -> CPU{}{more}: {} not started in {} ms, last doorbell {}, withdrawn",
+                "CPU{} -> CPU{}{more}: {} not started in {} ms, {}",
                 first.caller,
                 first.cpu,
                 first.function,
                 first.age_ns / 1_000_000,
                 match first.last_doorbell {
-                    "" => "unknown",
-                    name => name,
+                    // Posted, and waited for in the storm's own way.
+                    "" => "still under way".to_owned(),
+                    name => format!("last doorbell {name}, withdrawn"),
                 },
             ),
         ));

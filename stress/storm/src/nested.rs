@@ -92,8 +92,13 @@ impl<M: Machine> Storm<M> {
             }
             Err(Failure::Timeout(silence)) => {
                 ledger.add(me, Count::Calls, 1);
-                let masked = self.plan.mask_target == Some(silence.first);
-                self.note_timeout(me, &silence, u64::from(masked));
+                // A wait within a wait for the masked CPU ends with it, whomever it is for.
+                let within_wait = ledger.of(me, Count::Nested).load(Relaxed) != 0;
+                let explained = match self.plan.mask_target {
+                    Some(cpu) => cpu == silence.first || within_wait,
+                    None => false,
+                };
+                self.note_timeout(me, &silence, u64::from(explained));
             }
             Err(other) => self.note_refusal(me, other, 1),
         }

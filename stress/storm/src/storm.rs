@@ -9,6 +9,9 @@ use crate::ticket::{entry_of, Ticket, TICKETS};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 use xcall_stress_protocol::{FirstTimeout, Totals, FUNCTION, NAME, NAMES};
 
+/// The longest a worker waits for the others to come where it is.
+const MEET_NS: u64 = 1_000_000_000;
+
 /// A storm on a machine. Its workers run [`Storm::work`], each on its CPU.
 ///
 /// To be dropped only after all of them have returned and [`Storm::flush`] has said true: called
@@ -25,6 +28,8 @@ pub struct Storm<M: Machine> {
     done: AtomicU32,
     /// Workers that have left.
     left: AtomicU32,
+    /// Times a worker came to meet the others.
+    met: AtomicU32,
     started_ns: AtomicU64,
     ended_ns: AtomicU64,
     before: EngineCounters,
@@ -57,6 +62,7 @@ impl<M: Machine> Storm<M> {
             begun: AtomicU32::new(0),
             done: AtomicU32::new(0),
             left: AtomicU32::new(0),
+            met: AtomicU32::new(0),
             started_ns: AtomicU64::new(machine.now_ns()),
             ended_ns: AtomicU64::new(0),
             before: machine.engine_counters(),
@@ -124,6 +130,19 @@ impl<M: Machine> Storm<M> {
         true
     }
 
+    /// Spins until all workers have come here as often as this one, or have not for a while.
+    pub(crate) fn meet(&self) {
+        let workers = self.plan.count as u32;
+        let round = self.met.fetch_add(1, AcqRel) / workers;
+        let give_up_ns = self.machine.now_ns() + MEET_NS;
+        while self.met.load(Acquire) < (round + 1) * workers
+            && !self.is_stopping()
+            && self.machine.now_ns() < give_up_ns
+        {
+            self.machine.relax();
+        }
+    }
+
     /// A worker makes no more calls; returns when none does, so that its CPU answers until then.
     pub(crate) fn finish(&self) {
         self.done.fetch_add(1, AcqRel);
@@ -160,24 +179,22 @@ impl<M: Machine> Storm<M> {
         end.saturating_sub(self.started_ns.load(Relaxed))
     }
 
-    /// Whether its time or its number of calls is over for `worker`.
-    pub(crate) fn is_over(&self, worker: usize) -> bool {
+    /// Whether its time or its number of calls is over.
+    pub(crate) fn is_over(&self) -> bool {
         let plan = &self.plan;
-        let calls = self.ledger().of(worker, Count::Calls).load(Relaxed);
-        let quota = plan.calls.div_ceil(plan.count as u64);
         self.is_stopping()
-            || (plan.calls != 0 && calls >= quota)
+            || (plan.calls != 0 && self.calls() >= plan.calls)
             || (plan.duration_ns != 0 && self.elapsed_ns() >= plan.duration_ns)
     }
 
-    /// Targets were silent. Any context.
-    pub(crate) fn note_timeout(&self, caller: usize, silence: &Silence, of_masked: u64) {
+    /// Targets were silent; a masked CPU explains it of so many. Any context.
+    pub(crate) fn note_timeout(&self, caller: usize, silence: &Silence, explained: u64) {
         let ledger = self.ledger();
         let silent = u64::from(silence.count);
         ledger.add(caller, Count::Timeouts, silent);
-        ledger.add(caller, Count::Masked, of_masked);
+        ledger.add(caller, Count::Masked, explained);
         if !self.plan.faults.any() {
-            let wrong = silent.saturating_sub(of_masked);
+            let wrong = silent.saturating_sub(explained);
             ledger.add(caller, Count::WrongTimeouts, wrong);
         }
         self.first_timeout.note(self.cpu_of(caller), silence);

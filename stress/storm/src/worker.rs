@@ -34,7 +34,7 @@ impl<M: Machine> Storm<M> {
             missed: [0; CPU_WORDS],
         };
         if self.begin() {
-            while !self.is_over(me) {
+            while !self.is_over() {
                 self.turn(&mut worker);
                 worker.turn += 1;
                 self.reclaim(me);
@@ -272,9 +272,10 @@ impl<M: Machine> Storm<M> {
     }
 
     /// The contrast: posts, and spins on the ticket with interrupts off instead of waiting as xcall
-    /// does. Two CPUs that do so wait for each other.
+    /// does. When all do so at a time, each waits for another and nobody answers.
     fn wait_without_draining(&self, me: usize) {
         let to = self.another(me);
+        self.meet();
         let Some((n, ticket)) = self.claim(me) else {
             return;
         };
