@@ -15,7 +15,7 @@ use xcall_host::{
     MaskedSignal, Polled, Signal,
 };
 use xcall_storm::{
-    EngineCounters, Failure, Job, Lane, Machine, Plan, Silence, Storm, Surroundings, Ticket,
+    EngineCounters, Entry, Failure, Job, Lane, Machine, Plan, Silence, Storm, Surroundings, Ticket,
 };
 use xcall_stress_protocol::{put_text, text, Request, CPU_WORDS, FUNCTION, NAME, NAMES};
 
@@ -211,6 +211,8 @@ impl Machine for Threads {
     type Words = Vec<AtomicU64>;
     type Tickets = Vec<Ticket>;
 
+    const ENTRY: Entry = xcall_stress_called;
+
     fn now_ns(&self) -> u64 {
         monotonic_ns()
     }
@@ -308,9 +310,19 @@ impl Machine for Threads {
         self.faulty.iter().map(|bell| bell.faults()).sum()
     }
 
-    fn function_name(&self, _: unsafe extern "C" fn(*mut c_void), name: &mut [u8; FUNCTION]) {
-        put_text(name, "xcall_storm::ticket::run");
+    fn entry_name(&self, name: &mut [u8; FUNCTION]) {
+        put_text(name, "xcall_stress_called");
     }
+}
+
+/// What targets run.
+///
+/// # Safety
+///
+/// As [`xcall_storm::called`].
+unsafe extern "C" fn xcall_stress_called(arg: *mut c_void) {
+    // SAFETY: promised by the caller.
+    unsafe { xcall_storm::called::<Threads>(arg) }
 }
 
 const _: () = assert!(CPU_WORDS * 64 == xcall::MAX_CPUS as usize);

@@ -39,7 +39,7 @@ pub mod ioctl {
     /// As the kernel's `_IOC` (include/uapi/asm-generic/ioctl.h).
     const fn number(direction: u32, nr: u32, size: usize) -> u32 {
         assert!(size < 1 << 14);
-        direction << 30 | (size as u32) << 16 | TYPE << 8 | nr
+        (direction << 30) | ((size as u32) << 16) | (TYPE << 8) | nr
     }
 
     /// Lists the doorbells: [`Doorbells`].

@@ -27,7 +27,7 @@ mod ticket;
 mod worker;
 
 pub use ledger::Histogram;
-pub use machine::{EngineCounters, Failure, Job, Lane, Machine, Silence};
+pub use machine::{EngineCounters, Entry, Failure, Job, Lane, Machine, Silence};
 pub use plan::{Plan, Refusal, Surroundings};
 pub use storm::Storm;
-pub use ticket::Ticket;
+pub use ticket::{called, Ticket};

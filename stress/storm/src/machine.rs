@@ -112,6 +112,10 @@ pub trait Machine: Sync + Sized {
     /// A row of tickets, fresh at first.
     type Tickets: Deref<Target = [Ticket]> + Sync;
 
+    /// The function that targets run. It does nothing but pass its argument to [`called`](crate::called);
+    /// that the machine has it gives it a name people can read.
+    const ENTRY: Entry;
+
     /// Nanoseconds of a clock that does not go back on one CPU.
     fn now_ns(&self) -> u64;
 
@@ -161,6 +165,6 @@ pub trait Machine: Sync + Sized {
     /// Rings that went wrong on purpose.
     fn faults(&self) -> u64;
 
-    /// The name of a function, ended by a NUL. Task context.
-    fn function_name(&self, entry: Entry, name: &mut [u8; FUNCTION]);
+    /// The name of [`ENTRY`](Self::ENTRY), ended by a NUL. Task context.
+    fn entry_name(&self, name: &mut [u8; FUNCTION]);
 }

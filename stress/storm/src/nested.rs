@@ -47,12 +47,21 @@ impl<M: Machine> Storm<M> {
     /// A worker other than `me`; not the masked one, so that functions do not wait for it.
     pub(crate) fn another(&self, me: usize) -> usize {
         let count = self.plan.count;
-        let other = (me + 1 + self.random(me, count as u64 - 1) as usize) % count;
+        let other = self.around(me + 1 + self.random(me, count as u64 - 1) as usize);
         if count > 2 && self.plan.mask_target == Some(self.cpu_of(other)) {
-            let next = (other + 1) % count;
-            return if next == me { (next + 1) % count } else { next };
+            let next = self.around(other + 1);
+            return match next == me {
+                true => self.around(next + 1),
+                false => next,
+            };
         }
         other
+    }
+
+    /// Counts workers around: after the last comes the first.
+    pub(crate) fn around(&self, n: usize) -> usize {
+        // There are workers; that the compiler need not know it spares a panic.
+        n % self.plan.count.max(1)
     }
 
     /// Takes a free ticket of `me`.

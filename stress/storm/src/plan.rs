@@ -214,7 +214,7 @@ fn participants(
 pub(crate) fn contains(words: &[u64], cpu: u32) -> bool {
     words
         .get(cpu as usize / 64)
-        .is_some_and(|w| w >> (cpu % 64) & 1 != 0)
+        .is_some_and(|w| (w >> (cpu % 64)) & 1 != 0)
 }
 
 /// The members of a set of CPUs, ascending.

@@ -5,7 +5,7 @@ use crate::ledger::{Count, Ledger};
 use crate::machine::{EngineCounters, Machine, Silence};
 use crate::masking::Hold;
 use crate::plan::Plan;
-use crate::ticket::{entry_of, Ticket, TICKETS};
+use crate::ticket::{Ticket, TICKETS};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 use xcall_stress_protocol::{FirstTimeout, Totals, FUNCTION, NAME, NAMES};
 
@@ -132,7 +132,7 @@ impl<M: Machine> Storm<M> {
 
     /// Spins until all workers have come here as often as this one, or have not for a while.
     pub(crate) fn meet(&self) {
-        let workers = self.plan.count as u32;
+        let workers = (self.plan.count as u32).max(1);
         let round = self.met.fetch_add(1, AcqRel) / workers;
         let give_up_ns = self.machine.now_ns() + MEET_NS;
         while self.met.load(Acquire) < (round + 1) * workers
@@ -210,8 +210,7 @@ impl<M: Machine> Storm<M> {
         let ended = since(|c| c.run) + since(|c| c.withdrawn);
         let waits = ledger.waits();
         let mut first_timeout = self.first_timeout.get();
-        self.machine
-            .function_name(entry_of::<M>(), &mut first_timeout.function);
+        self.machine.entry_name(&mut first_timeout.function);
         Totals {
             size: size_of::<Totals>() as u32,
             cpus: self.plan.count as u32,

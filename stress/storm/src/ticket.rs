@@ -6,7 +6,7 @@
 //! engine orders the two. Its fields are atomics because a call that runs when it should not finds
 //! the ticket in use by another.
 
-use crate::machine::{Entry, Job, Lane, Machine};
+use crate::machine::{Job, Lane, Machine};
 use crate::nested;
 use crate::storm::Storm;
 use core::ffi::c_void;
@@ -92,7 +92,7 @@ impl Ticket {
     /// What to call with it.
     pub(crate) fn job<M: Machine>(&self, lane: Lane, within_ns: u64) -> Job {
         Job {
-            entry: entry_of::<M>(),
+            entry: M::ENTRY,
             ticket: self,
             lane,
             within_ns,
@@ -101,7 +101,7 @@ impl Ticket {
 
     /// How many targets have run it.
     pub(crate) fn ran(&self) -> u32 {
-        // Acquire, pairs with the Release in `run`: for the contrast, which waits on this alone.
+        // Acquire, pairs with the Release in `called`: for the contrast, which waits on this alone.
         self.ran.load(Acquire)
     }
 
@@ -122,18 +122,13 @@ impl Ticket {
     }
 }
 
-/// The function that a storm's targets run.
-pub(crate) fn entry_of<M: Machine>() -> Entry {
-    run::<M>
-}
-
-/// Runs on every target.
+/// What every target of a storm's call does: what [`Machine::ENTRY`] passes its argument to.
 ///
 /// # Safety
 ///
-/// `arg` is a [`Ticket`] filled for a `Storm<M>`; both live.
-unsafe extern "C" fn run<M: Machine>(arg: *mut c_void) {
-    // SAFETY: promised by the caller: only `job` makes calls of this function.
+/// `arg` is the argument of a [`Job`] of a `Storm<M>`, and this is its call.
+pub unsafe fn called<M: Machine>(arg: *mut c_void) {
+    // SAFETY: promised by the caller; tickets live as long as their storm.
     let ticket = unsafe { &*arg.cast_const().cast::<Ticket>() };
     let storm = ticket.storm.load(Relaxed).cast_const().cast::<Storm<M>>();
     // SAFETY: as above. A storm is dropped only when every call it posted has come back.

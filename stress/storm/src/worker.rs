@@ -93,7 +93,7 @@ impl<M: Machine> Storm<M> {
         };
         match pattern {
             Pattern::AllToAll => {
-                let to = (me + 1 + (turn / 2) as usize % (count - 1)) % count;
+                let to = self.around(me + 1 + (turn / 2) as usize % (count - 1).max(1));
                 self.call_one(me, to, Action::Count, lane);
             }
             Pattern::Broadcast if self.plan.everybody && turn % 4 == 3 => {

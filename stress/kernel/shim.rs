@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+//! shim.h, for Rust. Contexts are told there.
+
+use kernel::prelude::*;
+
+extern "C" {
+    pub(crate) fn xcall_stress_shim_smp_processor_id() -> c_uint;
+    pub(crate) fn xcall_stress_shim_in_nmi() -> bool;
+    pub(crate) fn xcall_stress_shim_local_irq_save() -> c_ulong;
+    pub(crate) fn xcall_stress_shim_local_irq_restore(flags: c_ulong);
+    pub(crate) fn xcall_stress_shim_now_ns() -> u64;
+    pub(crate) fn xcall_stress_shim_cpu_relax();
+
+    pub(crate) fn xcall_stress_shim_breathe();
+    pub(crate) fn xcall_stress_shim_msleep(ms: c_uint);
+    pub(crate) fn xcall_stress_shim_capable() -> bool;
+    pub(crate) fn xcall_stress_shim_lock();
+    pub(crate) fn xcall_stress_shim_unlock();
+    pub(crate) fn xcall_stress_shim_online_cpus(words: *mut u64, count: c_uint);
+    pub(crate) fn xcall_stress_shim_symbol(name: *mut u8, size: usize, address: *const c_void);
+    pub(crate) fn xcall_stress_shim_start_thread(cpu: c_uint, seat: *mut c_void) -> *mut c_void;
+    pub(crate) fn xcall_stress_shim_stop_thread(thread: *mut c_void);
+
+    pub(crate) fn xcall_stress_shim_register_nmi_handlers() -> c_int;
+    pub(crate) fn xcall_stress_shim_unregister_nmi_handlers();
+    pub(crate) fn xcall_stress_shim_send_nmi(cpu: c_uint);
+}
