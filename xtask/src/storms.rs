@@ -72,12 +72,15 @@ pub struct Report {
     pub p50_ns: u64,
     pub p99_ns: u64,
     pub max_ns: u64,
+    /// What the tool itself found wrong.
+    pub failure: Option<String>,
 }
 
 impl Report {
     /// Whether every call was accounted for.
     pub fn clean(&self) -> bool {
-        self.calls > 0 && self.lost == 0 && self.duplicated == 0 && self.wrong_timeouts == 0
+        let wrong = self.lost + self.duplicated + self.wrong_timeouts;
+        self.calls > 0 && wrong == 0 && self.failure.is_none()
     }
 }
 
@@ -241,7 +244,7 @@ mod tests {
         let text = format!(
             r#"{{"pattern":"pairs","irqs":"off","doorbell":"nmi","calls":{calls},"lost":{lost},
             "duplicated":0,"wrong_timeouts":0,"timeouts":0,"rings_per_call":0.5,"rerings":0,
-            "p50_ns":1,"p99_ns":2,"max_ns":3,"more":[1]}}"#
+            "p50_ns":1,"p99_ns":2,"max_ns":3,"failure":null,"more":[1]}}"#
         );
         serde_json::from_str(&text).unwrap()
     }
