@@ -22,6 +22,7 @@ impl Live {
     pub(crate) fn start(params: &Params) -> Result<Self> {
         let config = Config {
             deadline_ns: params.deadline_ns,
+            nmi_deadline_ns: params.nmi_deadline_ns,
             ..Config::new(cpus())
         };
         let bells = doorbell::offered(params.forbid);

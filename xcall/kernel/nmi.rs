@@ -43,11 +43,12 @@ extern "C" fn xcall_nmi_local() -> c_int {
     let Some(kind) = kind_of(engine) else {
         return NMI_DONE;
     };
+    let began_ns = now_ns();
     if answer(engine, kind, &[Lane::NmiSafe]) == 0 {
         return NMI_DONE;
     }
     if let Some(credit) = engine.platform().credits.get(current_cpu_racy()) {
-        credit.settle();
+        credit.settle(began_ns, now_ns());
     }
     NMI_HANDLED
 }

@@ -14,31 +14,43 @@ pub(crate) struct Params {
     pub(crate) forbid: Kinds,
     /// The time limit of calls that set none.
     pub(crate) deadline_ns: u64,
+    /// The time limit of any call made in an NMI.
+    pub(crate) nmi_deadline_ns: u64,
 }
 
 impl Params {
     /// Reads and checks them. Task context.
     pub(crate) fn read() -> Result<Self> {
         // SAFETY: Each reads a variable that is set before the module's code runs, and not after.
-        let (doorbell, forbid, deadline_ms) = unsafe {
+        let (doorbell, forbid, deadline_ms, nmi_deadline_ms) = unsafe {
             (
                 shim::xcall_shim_param_doorbell(),
                 shim::xcall_shim_param_forbid(),
                 shim::xcall_shim_param_deadline_ms(),
+                shim::xcall_shim_param_nmi_deadline_ms(),
             )
         };
-        if deadline_ms == 0 {
-            pr_err!("parameter deadline_ms: 0 is no time limit; give milliseconds\n");
-            return Err(EINVAL);
-        }
         Ok(Self {
             // SAFETY: The parameter's string, which stays as long as the module.
             doorbell: unsafe { kinds("doorbell", doorbell)? },
             // SAFETY: As above.
             forbid: unsafe { kinds("forbid", forbid)? },
-            deadline_ns: u64::from(deadline_ms) * 1_000_000,
+            deadline_ns: nanoseconds("deadline_ms", deadline_ms)?,
+            nmi_deadline_ns: nanoseconds("nmi_deadline_ms", nmi_deadline_ms)?,
         })
     }
+}
+
+/// A time limit given in milliseconds.
+fn nanoseconds(parameter: &str, ms: u32) -> Result<u64> {
+    if ms == 0 {
+        pr_err!(
+            "parameter {}: 0 is no time limit; give milliseconds\n",
+            parameter
+        );
+        return Err(EINVAL);
+    }
+    Ok(u64::from(ms) * 1_000_000)
 }
 
 /// The doorbells that the value of `parameter` names.

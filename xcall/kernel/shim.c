@@ -150,6 +150,10 @@ static unsigned int deadline_ms = 10000;
 module_param(deadline_ms, uint, 0444);
 MODULE_PARM_DESC(deadline_ms, "Time limit of calls that set none, in milliseconds (default: 10000)");
 
+static unsigned int nmi_deadline_ms = 500;
+module_param(nmi_deadline_ms, uint, 0444);
+MODULE_PARM_DESC(nmi_deadline_ms, "Time limit of any call made in an NMI, in milliseconds (default: 500; crash dumping waits for a CPU 1000 at most)");
+
 const char *xcall_shim_param_doorbell(void)
 {
 	return doorbell;
@@ -163,6 +167,11 @@ const char *xcall_shim_param_forbid(void)
 unsigned int xcall_shim_param_deadline_ms(void)
 {
 	return deadline_ms;
+}
+
+unsigned int xcall_shim_param_nmi_deadline_ms(void)
+{
+	return nmi_deadline_ms;
 }
 
 /* ---- NMI ------------------------------------------------------------------------------ */

@@ -49,7 +49,8 @@ struct xcall_work {
 	u32 reserved;
 	/*
 	 * Time limit of a waiting call in nanoseconds; 0: the module's
-	 * parameter deadline_ms. In an NMI no wait is longer than 500 ms.
+	 * parameter deadline_ms. In an NMI no wait is longer than its parameter
+	 * nmi_deadline_ms.
 	 */
 	u64 within_ns;
 };
