@@ -3,8 +3,9 @@
 //!
 //! NMIs fold together and arrive late: a CPU may take one whose calls an earlier one has run. It
 //! must not be reported as unknown, nor may an NMI that is not ours be swallowed. So a ring leaves
-//! a credit with its target; a handler run takes one back; an NMI that nobody claims is ours only
-//! if credit is left, and credit lapses when no NMI of ours can still be on its way.
+//! a credit with its target; a handler run takes one back, but for the last; an NMI that nobody
+//! claims is ours only if credit is left, and credit lapses when no NMI of ours can still be on its
+//! way. At worst one foreign NMI is taken for ours, soon after a ring.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
@@ -45,9 +46,17 @@ impl Credit {
         });
     }
 
-    /// Takes a credit back: an NMI has arrived that ran calls of ours. NMI context.
-    pub fn settle(&self) {
-        self.update(|word| (word & COUNT_MOST != 0).then(|| word - 1));
+    /// Takes a credit back: an NMI that arrived at `began_ns` ran calls of ours until `now_ns`. NMI
+    /// context.
+    ///
+    /// The last one stays: the NMI may have been somebody else's, with ours still to come. And it
+    /// lasts from now on: the handler kept NMIs waiting while it ran.
+    pub fn settle(&self, began_ns: u64, now_ns: u64) {
+        self.update(|word| {
+            let count = count_at(word, began_ns);
+            let last_ns = (word & !COUNT_MOST).max(now_ns & !COUNT_MOST);
+            (count != 0).then(|| last_ns | (count - 1).max(1))
+        });
     }
 
     /// Whether an NMI that nobody claimed was ours: takes a credit if one is left and has not

@@ -29,21 +29,38 @@ fn an_empty_nmi_is_ours_once_for_each_ring() {
     credit.leave(T);
     credit.leave(T + 1);
     assert_eq!(credit.left(), 2);
-    credit.settle();
+    credit.settle(T + 1, T + 2);
     assert!(credit.claim_unknown(T + 2));
     assert!(!credit.claim_unknown(T + 3));
 }
 
+/// Whoever's NMI it was that ran our calls: ours may still come, once.
 #[test]
-fn settling_more_than_was_left_owes_nothing() {
+fn settling_keeps_the_last_credit() {
     let credit = Credit::new();
-    credit.settle();
+    credit.settle(T, T);
+    assert_eq!(credit.left(), 0, "and makes none");
     credit.leave(T);
-    credit.settle();
-    credit.settle();
-    assert_eq!(credit.left(), 0);
-    credit.leave(T);
+    credit.settle(T, T);
+    credit.settle(T, T);
+    assert_eq!(credit.left(), 1);
     assert!(credit.claim_unknown(T));
+    assert!(!credit.claim_unknown(T));
+}
+
+/// A handler that runs long keeps NMIs waiting: credit lasts from its end.
+#[test]
+fn a_long_handler_does_not_make_credit_lapse() {
+    let credit = Credit::new();
+    credit.leave(T);
+    let ended = T + 5 * CREDIT_LASTS_NS / UNIT_NS * UNIT_NS;
+    credit.settle(T + CREDIT_LASTS_NS, ended);
+    assert!(credit.claim_unknown(ended + CREDIT_LASTS_NS));
+    // What had lapsed before it began stays so.
+    credit.leave(T);
+    let long_after = ended + 2 * CREDIT_LASTS_NS;
+    credit.settle(long_after, long_after);
+    assert!(!credit.claim_unknown(long_after));
 }
 
 /// Rings that folded away leave credit behind; it does not excuse a foreign NMI for ever.
@@ -169,8 +186,11 @@ proptest! {
                     last = now;
                 }
                 Event::Settle => {
-                    credit.settle();
-                    count = count.saturating_sub(1);
+                    credit.settle(now, now);
+                    if count != 0 && !lapsed {
+                        count = (count - 1).max(1);
+                        last = now;
+                    }
                 }
                 Event::Unknown => {
                     let ours = count != 0 && !lapsed;
