@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! NMIs of our own: a worker sends one to its own CPU, to call from inside it.
 //!
-//! NMIs fold together, so ours may find its work done by the handler's run for another. Then it is
-//! claimed as unknown, once for each that was sent.
+//! NMIs fold together, so ours may find its work done by the handler's run for another. And while the
+//! work runs, longer than xcall expects an NMI to be on its way, another's NMI may wait for it to
+//! end. So for each of ours one NMI that nobody claims is taken for ours or of our making.
 
 use crate::guest::{now_ns, this_cpu};
 use crate::shim;
@@ -19,14 +20,14 @@ pub(crate) type Work<'a> = &'a (dyn Fn() + Sync);
 /// A CPU's work. Only this CPU touches it: its worker, and its NMIs on top of that.
 struct Place {
     work: AtomicPtr<c_void>,
-    /// One was sent that may still come.
-    sent: AtomicBool,
+    /// An NMI may still come that is ours or had to wait for ours.
+    expected: AtomicBool,
 }
 
 static PLACES: [Place; MAX_CPUS] = [const {
     Place {
         work: AtomicPtr::new(core::ptr::null_mut()),
-        sent: AtomicBool::new(false),
+        expected: AtomicBool::new(false),
     }
 }; MAX_CPUS];
 
@@ -43,11 +44,11 @@ impl Handlers {
 
 impl Drop for Handlers {
     fn drop(&mut self) {
-        // An NMI that was sent has come by then.
+        // Those expected have come by then.
         // SAFETY: a task.
         unsafe { shim::xcall_stress_shim_msleep(50) };
         for place in &PLACES {
-            place.sent.store(false, Relaxed);
+            place.expected.store(false, Relaxed);
         }
         // SAFETY: registered by `register`.
         unsafe { shim::xcall_stress_shim_unregister_nmi_handlers() };
@@ -60,7 +61,7 @@ pub(crate) fn carry(work: Work<'_>) -> bool {
     let Some(place) = PLACES.get(cpu as usize) else {
         return false;
     };
-    place.sent.store(true, Relaxed);
+    place.expected.store(true, Relaxed);
     // Release, for the compiler: the NMI on this CPU sees `work`.
     place
         .work
@@ -92,15 +93,16 @@ extern "C" fn xcall_stress_nmi_local() -> c_int {
         return 0;
     };
     work();
+    place.expected.store(true, Relaxed);
     place.work.store(core::ptr::null_mut(), Release);
     1
 }
 
-/// An NMI that nobody claimed: ours if one of ours may still come.
+/// An NMI that nobody claimed: ours if one is expected.
 #[no_mangle]
 extern "C" fn xcall_stress_nmi_unknown() -> c_int {
     let Some(place) = PLACES.get(this_cpu() as usize) else {
         return 0;
     };
-    c_int::from(place.sent.swap(false, Relaxed))
+    c_int::from(place.expected.swap(false, Relaxed))
 }
