@@ -4,16 +4,35 @@
 use crate::child;
 use crate::repo;
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The stress tool, built if it must be.
-pub fn stress() -> Result<PathBuf> {
-    build("stress")
+/// All of them: the stress tool, and the loads it is run beside.
+pub fn all() -> Result<Vec<PathBuf>> {
+    Ok(vec![package("stress")?, single_file("shootdown")?])
 }
 
-fn build(package: &str) -> Result<PathBuf> {
+/// A program of one file in `xtask/guest/`.
+fn single_file(name: &str) -> Result<PathBuf> {
+    let source = repo::root().join("xtask/guest").join(format!("{name}.rs"));
+    let folder = repo::target().join("guest");
+    let program = folder.join(name);
+    let modified = |path: &Path| path.metadata().ok()?.modified().ok();
+    if modified(&program) >= modified(&source) && program.exists() {
+        return Ok(program);
+    }
+    std::fs::create_dir_all(&folder)?;
+    let mut rustc = child::command("rustc");
+    rustc.args(["--edition", "2021", "-O", "--target", TARGET]);
+    rustc.args(["-C", "target-feature=+crt-static", "-D", "warnings", "-o"]);
+    rustc.arg(&program).arg(source);
+    let log = repo::logs().join(format!("{name}.log"));
+    crate::progress::run(&format!("{name} for guests"), &mut rustc, &log)?;
+    Ok(program)
+}
+
+fn package(package: &str) -> Result<PathBuf> {
     let folder = repo::target().join("guest");
     let mut cargo = child::command(env!("CARGO"));
     cargo.args([

@@ -54,7 +54,7 @@ impl Scenario {
         boot.append.clone_from(&self.append);
         boot.modules = build::modules(&machine.tools, kernel, false)?;
         boot.load_modules = self.load;
-        boot.copies.push(guest_programs::stress()?);
+        boot.copies.extend(guest_programs::all()?);
         boot.ignored.clone_from(&self.ignored);
         boot.timeout = Some(self.timeout);
         let outcome = vm::boot(machine, &boot)?;

@@ -117,7 +117,7 @@ pub fn storm(machine: &Machine, weather: &Weather) -> Result<Aftermath> {
     let mut boot = Boot::new(kernel, platform, Program::Command(script(weather)));
     boot.cpus = weather.cpus;
     boot.modules = build::modules(&machine.tools, kernel, false)?;
-    boot.copies.push(guest_programs::stress()?);
+    boot.copies.extend(guest_programs::all()?);
     boot.echo = false;
     // Four doorbells at most, and the boot.
     let storms = 4 * weather.storms.len() as u64;

@@ -99,7 +99,7 @@ pub fn command(args: &Args) -> Result<u8> {
     boot.load_modules = !args.no_load;
     if !args.no_modules {
         boot.modules = build::modules(&machine.tools, args.kernel, false)?;
-        boot.copies.push(guest_programs::stress()?);
+        boot.copies.extend(guest_programs::all()?);
     }
 
     let outcome = vm::boot(&machine, &boot)?;
