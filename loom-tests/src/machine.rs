@@ -302,6 +302,8 @@ pub fn in_nmi<T>(body: impl FnOnce() -> T) -> T {
     let result = body();
     IRQS_ON.with(|on| on.set(irqs));
     LEVEL.with(|l| l.set(level));
+    // An interrupt ends a pause; and a wait in it may have taken a wake-up meant for one below.
+    thread::current().unpark();
     result
 }
 

@@ -2,7 +2,7 @@
 //! Draining: running the calls in this CPU's mailboxes.
 
 use crate::call::Lane;
-use crate::context::Here;
+use crate::context::{Here, Level};
 use crate::cpu::CpuId;
 use crate::engine::{Engine, SlotId};
 use crate::mailbox::Claimed;
@@ -14,19 +14,26 @@ impl<P: Platform> Engine<P> {
     /// Runs the calls waiting for this CPU in `lanes`; returns how many. What a doorbell's handler
     /// calls.
     ///
-    /// The handler of a maskable doorbell names both lanes: it could only come while interrupts
-    /// were on, so no code below it holds a lock with interrupts off. The handler of an NMI names
-    /// [`Lane::NmiSafe`]; [`Lane::Ordinary`] is left out in an NMI, whoever names it.
+    /// Any context. The handler of an NMI names [`Lane::NmiSafe`], that of a maskable doorbell both:
+    /// it could only come while interrupts were on, so no code below it holds a lock with interrupts
+    /// off. [`Lane::Ordinary`] is left out, whoever names it, in an NMI, with interrupts off in a
+    /// task or softirq, and inside an ordinary call.
     pub fn answer(&self, lanes: &[Lane]) -> u32 {
         self.pinned(|here| {
             let ran = lanes
                 .iter()
-                .filter(|lane| **lane == Lane::NmiSafe || !here.in_nmi())
+                .filter(|lane| here.may_run(**lane) || self.is_handler(here))
                 .map(|lane| self.drain(here, *lane))
                 .sum();
             self.tend_here(here);
             ran
         })
+    }
+
+    /// Whether this can be a maskable doorbell's handler: a hard interrupt, not within a drain of
+    /// ordinary calls, which keeps interrupts off.
+    fn is_handler(&self, here: &Here) -> bool {
+        here.level() == Level::HardIrq && self.own(here).draining[Lane::Ordinary.index()].get() == 0
     }
 
     /// Runs the calls of one lane that its summary names; returns how many.

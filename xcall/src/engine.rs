@@ -2,7 +2,7 @@
 //! The engine: mailboxes, slots and counters of every CPU, and the doorbell ladder.
 
 use crate::call::{Lane, LANES};
-use crate::context::Here;
+use crate::context::{Here, LEVELS};
 use crate::cpu::{words_for, CpuId, MAX_CPUS};
 use crate::doorbell::Ladder;
 use crate::mailbox::{new_line, CallBit, Geometry, Line, Mailbox};
@@ -12,6 +12,7 @@ use crate::ring_set::RingSets;
 use crate::slot::{Slot, SlotRef, SLOTS};
 use crate::stats::{CpuCounters, Stats};
 use crate::table::{OutOfMemory, Table};
+use crate::wait::RING_AGAIN_MOST_NS;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_utils::CachePadded;
@@ -25,7 +26,8 @@ pub struct Config {
     pub deadline_ns: u64,
     /// No wait in an NMI is longer, in nanoseconds. Crash dumping gives up on a CPU after 1 s.
     pub nmi_deadline_ns: u64,
-    /// After how long a silent target is rung again, in nanoseconds; twice as long each time after.
+    /// After how long a silent target is rung again, in nanoseconds, 1 to 64 ms; twice as long each
+    /// time after, up to 64 ms.
     pub ring_again_ns: u64,
 }
 
@@ -74,14 +76,16 @@ pub(crate) struct Own {
     pub(crate) claimed: OwnCpu,
     /// A bit for each claimed slot that holds a posted call nobody is looking after right now.
     pub(crate) posted: OwnCpu,
+    /// Looks under way that have taken such marks for a while.
+    pub(crate) looking: OwnCpu,
     /// Sends under way between their first publish and their ring.
     pub(crate) sending: OwnCpu,
     /// Drains under way, by lane.
     pub(crate) draining: [OwnCpu; LANES],
     /// Waiting calls under way.
     pub(crate) waiting: OwnCpu,
-    /// When the innermost of them must be over.
-    pub(crate) deadline_ns: OwnCpu,
+    /// When the innermost of them on each level must be over.
+    pub(crate) deadline_ns: [OwnCpu; LEVELS],
     pub(crate) counters: CpuCounters,
 }
 
@@ -90,10 +94,11 @@ impl Own {
         Self {
             claimed: OwnCpu::new(0),
             posted: OwnCpu::new(0),
+            looking: OwnCpu::new(0),
             sending: OwnCpu::new(0),
             draining: [const { OwnCpu::new(0) }; LANES],
             waiting: OwnCpu::new(0),
-            deadline_ns: OwnCpu::new(u64::MAX),
+            deadline_ns: [const { OwnCpu::new(u64::MAX) }; LEVELS],
             counters: CpuCounters::new(),
         }
     }
@@ -125,12 +130,13 @@ impl<P: Platform> Engine<P> {
     /// [`NewError`]: too many CPUs or too little memory.
     pub fn new(
         platform: P,
-        config: Config,
+        mut config: Config,
         doorbells: impl IntoIterator<Item = P::Doorbell>,
     ) -> Result<Self, NewError> {
         if config.cpus == 0 || config.cpus > MAX_CPUS {
             return Err(NewError::Cpus);
         }
+        config.ring_again_ns = config.ring_again_ns.clamp(1, RING_AGAIN_MOST_NS);
         let cpus = config.cpus as usize;
         let geometry = Geometry::new(config.cpus);
         let set_words = words_for(config.cpus);

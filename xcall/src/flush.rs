@@ -4,6 +4,7 @@
 use crate::call::Lane;
 use crate::context::{Here, Level};
 use crate::cpu::{CpuId, CpuList};
+use crate::doorbell::MAX_DOORBELLS;
 use crate::engine::{Engine, SlotId};
 use crate::platform::Platform;
 use crate::send::Purpose;
@@ -60,6 +61,7 @@ impl<P: Platform> Engine<P> {
         let slot = self.slot(id);
         let generation = slot.generation();
         let mut seen_ended = 0;
+        let mut rings = 0;
         let mut ring_again_ns = self
             .platform
             .now_ns()
@@ -77,13 +79,14 @@ impl<P: Platform> Engine<P> {
             }
             let ring = now_ns >= ring_again_ns;
             if ring {
+                rings += 1;
                 ring_again_ns = now_ns.saturating_add(self.config.ring_again_ns);
             }
             self.pinned(|here| {
                 self.answer_while_waiting(here, turn == 0);
                 self.tend_here(here);
                 if ring {
-                    self.ring_for(here, id);
+                    self.ring_for(here, id, rings);
                 }
                 self.platform.relax(here, turn);
             });
@@ -91,9 +94,10 @@ impl<P: Platform> Engine<P> {
         Ok(())
     }
 
-    /// Rings, from any CPU, at the targets of posted call `id` that have not started: its own CPU
-    /// may be offline by now. At worst a ring too many, if the slot has moved on.
-    fn ring_for(&self, here: &Here, id: SlotId) {
+    /// Rings, from any CPU, at the targets of posted call `id` that have not started, a rung higher
+    /// each time: its own CPU may be offline by now. At worst a ring too many, if the slot has moved
+    /// on.
+    fn ring_for(&self, here: &Here, id: SlotId, rings: usize) {
         if id.cpu == here.cpu() {
             return;
         }
@@ -101,7 +105,8 @@ impl<P: Platform> Engine<P> {
             return;
         };
         for lane in Lane::ALL {
-            if let Some(rung) = self.ladder.at_least(here, lane, 0) {
+            let mut climb = (0..=rings.min(MAX_DOORBELLS)).rev();
+            if let Some(rung) = climb.find_map(|from| self.ladder.at_least(here, lane, from)) {
                 self.ring_unstarted(here, id, own, lane, rung, None);
             }
         }

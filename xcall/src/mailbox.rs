@@ -243,7 +243,8 @@ impl<'e> Mailbox<'e> {
     /// Whether the mailbox takes no calls.
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
-        // Relaxed: for reports.
+        // Relaxed: a hint; raise:top decides. Who knows by other means that the CPU has come online
+        // sees it open.
         self.top().load(Ordering::Relaxed) & CLOSED != 0
     }
 
@@ -258,17 +259,18 @@ impl<'e> Mailbox<'e> {
 
     /// Stops new calls: senders that see CLOSED withdraw. What is in the mailbox stays.
     pub(crate) fn close(&self) {
-        // Acquire close:top, pairs with raise:top: calls raised before are seen by the scan that
-        // follows. A sender that raises later sees CLOSED in the value it gets back; that one word
-        // decides, so neither side needs more.
-        self.top().fetch_or(CLOSED, Ordering::Acquire);
+        // Relaxed close:top: one word decides. A sender whose raise comes later sees CLOSED in the
+        // value it gets back; one whose raise came before is seen by clear:top of the scan that
+        // follows.
+        self.top().fetch_or(CLOSED, Ordering::Relaxed);
     }
 
     /// Takes calls again. Drops the due bits of senders that found it closed, since those do not ring
-    /// (I3). They withdraw, so the calls they raised need no look.
+    /// (I3). They withdraw, so the calls they raised need no look. Calls of a mailbox that was open
+    /// already stay named.
     pub(crate) fn open(&self) {
         // Relaxed open:top: no call is read; a sender goes by the value its own raise gets back.
-        self.top().swap(0, Ordering::Relaxed);
+        self.top().fetch_and(CHILD_BITS, Ordering::Relaxed);
     }
 
     /// Runs `run` for every call the summary names. Returns how many.

@@ -77,7 +77,7 @@ impl<P: Platform> Engine<P> {
             if !self.ladder.has_any(work.lane) {
                 return Err(Error::NoDoorbell);
             }
-            let id = self.claim(here, Purpose::Post).ok_or(Error::Busy)?;
+            let id = self.claim_or_busy(here, Purpose::Post)?;
             let rung = self.ladder.at_least(here, work.lane, 0);
             let slot = self.slot(id);
             slot.lane.set(work.lane as u64);
@@ -121,11 +121,15 @@ impl<P: Platform> Engine<P> {
 
     pub(crate) fn tend_here(&self, here: &Here) -> Option<u64> {
         let own = self.own(here);
-        if own.posted.get() == 0 {
+        let looking = own.looking.get();
+        if own.posted.get() == 0 && looking == 0 {
             return None;
         }
+        own.looking.set(looking + 1);
         let now_ns = self.platform.now_ns();
-        let mut next_ns = None;
+        let later_ns = now_ns.saturating_add(self.config.ring_again_ns);
+        // Somebody below us on this CPU holds marks: those calls may be under way.
+        let mut next_ns = (looking != 0).then_some(later_ns);
         for slot in RESERVED..SLOTS {
             let mark = 1 << slot;
             let id = SlotId {
@@ -144,6 +148,7 @@ impl<P: Platform> Engine<P> {
             own.posted.fetch_or(mark);
             next_ns = Some(next_ns.map_or(due_ns, |n: u64| n.min(due_ns)));
         }
+        own.looking.set(looking);
         next_ns
     }
 
@@ -162,10 +167,12 @@ impl<P: Platform> Engine<P> {
             .into_iter()
             .find_map(|from| self.ladder.at_least(here, lane, from));
         let Some(rung) = rung else {
-            return due_ns;
+            return now_ns.saturating_add(self.config.ring_again_ns);
         };
         slot.rung.set(rung as u64);
-        self.ring_again(here, id, lane, rung, &mut |_| {});
+        // Where a target has closed its mailbox since, it runs the call in the scan that follows: the
+        // post found it open. To withdraw would lose a call that was sent.
+        self.ring_unstarted(here, id, id, lane, rung, None);
         let due_ns = now_ns.saturating_add(self.config.ring_again_ns);
         slot.ring_again_ns.set(due_ns);
         due_ns

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The one place that names core's or loom's atomics and cells.
 //!
-//! Everything two CPUs share goes through the types re-exported here, so that the model checker
-//! runs the very code the kernel runs. Two kinds are *not* modelled, on purpose:
+//! Every word by which a call is sent, run, ended or withdrawn goes through the types re-exported
+//! here, so that the model checker runs the very code the kernel runs. Not modelled, on purpose, are
+//! flags any value of which is a good one (doorbells allowed, halted), NMI credit, and two kinds:
 //!
 //! - [`OwnCpu`]: words only their own CPU touches. In a model a CPU is one thread, so no
 //!   interleaving of another thread can see them; each would only multiply the state space.

@@ -5,7 +5,7 @@
 //! steps and send too; it then finds a due bit of ours whose ring cannot come before it returns.
 //! So a send inside a send always rings.
 
-use crate::call::{Lane, Work};
+use crate::call::{Error, Lane, Work};
 use crate::context::Here;
 use crate::cpu::{CpuId, CpuSet};
 use crate::doorbell::{Doorbell, Rung};
@@ -46,17 +46,31 @@ impl<P: Platform> Engine<P> {
                 return Some(id(slot));
             }
             // Taken. A posted call that has ended? Take its mark first and look then: an NMI that
-            // came in between the other way round could reuse the slot under us.
-            if own.posted.fetch_and(!bit) & bit != 0 {
-                reach(Point::ClaimTaken);
-                if self.slot(id(slot)).is_ended(&mut 0) {
-                    return Some(id(slot));
-                }
+            // came in between the other way round could reuse the slot under us. While we hold it,
+            // `looking` tells a tend on top of us that there may be something to tend.
+            let looking = own.looking.get();
+            own.looking.set(looking + 1);
+            let taken = own.posted.fetch_and(!bit) & bit != 0;
+            reach(Point::ClaimTaken);
+            let ended = taken && self.slot(id(slot)).is_ended(&mut 0);
+            if taken && !ended {
                 own.posted.fetch_or(bit);
             }
+            own.looking.set(looking);
+            if ended {
+                return Some(id(slot));
+            }
         }
-        own.counters.count(&own.counters.busy, 1);
         None
+    }
+
+    /// As [`Engine::claim`], for a call that is refused without one.
+    pub(crate) fn claim_or_busy(&self, here: &Here, purpose: Purpose) -> Result<SlotId, Error> {
+        self.claim(here, purpose).ok_or_else(|| {
+            let counters = &self.own(here).counters;
+            counters.count(&counters.busy, 1);
+            Error::Busy
+        })
     }
 
     /// Gives a claimed slot back. Its call has ended everywhere.
@@ -98,6 +112,13 @@ impl<P: Platform> Engine<P> {
             self.ring_sets.with(id.index(), |to_ring| {
                 for cpu in targets.iter() {
                     let mailbox = self.mailbox(cpu, work.lane);
+                    if targets.are_all() && mailbox.is_closed() {
+                        // Spares the mailboxes of all the CPUs a machine could have and has not.
+                        slot.forgo(cpu);
+                        withdrawn += 1;
+                        offline(cpu);
+                        continue;
+                    }
                     match mailbox.publish(bit, rung) {
                         Raised::RingOwed => to_ring.insert(cpu),
                         Raised::AlreadyDue if nested != 0 => to_ring.insert(cpu),
@@ -123,19 +144,6 @@ impl<P: Platform> Engine<P> {
         own.counters.count(&own.counters.rings_saved, saved);
         own.counters.count_withdrawn(withdrawn);
         all_rung
-    }
-
-    /// Rings again, with doorbell `rung`, at those targets of own slot `id` that have not started.
-    /// Calls `offline` for each that has gone offline.
-    pub(crate) fn ring_again(
-        &self,
-        here: &Here,
-        id: SlotId,
-        lane: Lane,
-        rung: Rung,
-        offline: &mut dyn FnMut(CpuId),
-    ) {
-        self.ring_unstarted(here, id, id, lane, rung, Some(offline));
     }
 
     /// Rings, with doorbell `rung`, at those targets of `call` that have not started, by the ring

@@ -131,8 +131,9 @@ impl<'e> SlotRef<'e> {
         // the calls before it did (they ended before this fill, S4).
         self.slot.generation.fetch_add(1, Ordering::Release);
         for word in 0..self.words {
-            // Relaxed fill:todo: publish:word carries it to the targets.
-            self.todo(word).store(targets.word(word), Ordering::Relaxed);
+            // Release fill:todo, pairs with is_ended:todo of a flush that still takes this call for
+            // the one before: that one's effects are seen. publish:word carries it to the targets.
+            self.todo(word).store(targets.word(word), Ordering::Release);
         }
     }
 

@@ -74,6 +74,12 @@ impl<'a> Targets<'a> {
         }
     }
 
+    /// Whether the caller means every CPU, online or not.
+    #[inline]
+    pub(crate) const fn are_all(&self) -> bool {
+        matches!(self.whom, Whom::All)
+    }
+
     /// Whether the caller means `cpu`, without or not.
     pub(crate) fn means(whom: Whom<'_>, cpu: CpuId) -> bool {
         match whom {

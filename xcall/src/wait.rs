@@ -17,7 +17,7 @@ use crate::slot::Job;
 use crate::targets::{Targets, Whom};
 
 /// The longest time between two rings at the same target, in nanoseconds.
-const RING_AGAIN_MOST_NS: u64 = 64_000_000;
+pub(crate) const RING_AGAIN_MOST_NS: u64 = 64_000_000;
 
 /// A waiting call under way.
 struct Wait<'s> {
@@ -144,7 +144,7 @@ impl<P: Platform> Engine<P> {
         }
         let rung = self.ladder.at_least(here, work.lane, 0);
         let rung = rung.ok_or(Error::NoDoorbell)?;
-        let id = self.claim(here, Purpose::Wait).ok_or(Error::Busy)?;
+        let id = self.claim_or_busy(here, Purpose::Wait)?;
         let started_ns = self.platform.now_ns();
         let mut wait = Wait {
             id,
@@ -156,8 +156,9 @@ impl<P: Platform> Engine<P> {
         };
 
         let own = self.own(here);
-        let outer_deadline_ns = own.deadline_ns.get();
-        own.deadline_ns.set(wait.deadline_ns);
+        let deadline = &own.deadline_ns[here.level() as usize];
+        let outer_deadline_ns = deadline.get();
+        deadline.set(wait.deadline_ns);
         let depth = own.waiting.get() + 1;
         own.waiting.set(depth);
         own.counters.deepest.raise_to(depth);
@@ -169,7 +170,7 @@ impl<P: Platform> Engine<P> {
         self.wait(here, &mut wait);
 
         own.waiting.set(depth - 1);
-        own.deadline_ns.set(outer_deadline_ns);
+        deadline.set(outer_deadline_ns);
         self.release(here, id);
         self.tend_here(here);
 
@@ -208,13 +209,14 @@ impl<P: Platform> Engine<P> {
     }
 
     /// When a wait that begins now must be over: its own limit, that of NMIs, and that of the wait
-    /// it is nested in.
+    /// on the same level that it is nested in, whose caller waits for the function that makes this
+    /// call. What interrupted that wait has limits of its own.
     fn deadline(&self, here: &Here, work: &Work<'_>, now_ns: u64) -> u64 {
         let mut within_ns = work.within_ns.unwrap_or(self.config.deadline_ns);
         if here.in_nmi() {
             within_ns = within_ns.min(self.config.nmi_deadline_ns);
         }
-        let outer = self.own(here).deadline_ns.get();
+        let outer = self.own(here).deadline_ns[here.level() as usize].get();
         now_ns.saturating_add(within_ns).min(outer)
     }
 
@@ -241,10 +243,13 @@ impl<P: Platform> Engine<P> {
                 continue;
             }
             if now_ns >= ring_again_ns {
+                let missed = wait.missed.count();
                 self.climb(here, wait);
                 interval_ns = (interval_ns * 2).min(RING_AGAIN_MOST_NS);
                 ring_again_ns = now_ns.saturating_add(interval_ns);
-                continue;
+                if wait.missed.count() != missed {
+                    continue;
+                }
             }
             self.platform.relax(here, turn);
         }
@@ -272,9 +277,9 @@ impl<P: Platform> Engine<P> {
             counters.count(&counters.escalations, 1);
             wait.rung = stronger;
         }
-        self.ring_again(here, wait.id, wait.lane, wait.rung, &mut |cpu| {
-            wait.missed.offline(cpu)
-        });
+        let (id, lane, rung) = (wait.id, wait.lane, wait.rung);
+        let mut offline = |cpu| wait.missed.offline(cpu);
+        self.ring_unstarted(here, id, id, lane, rung, Some(&mut offline));
     }
 
     /// Takes the call back from every target that has not started.

@@ -5,7 +5,7 @@ use super::send_drain::posted;
 use super::{model, Model};
 use crate::machine::{Model as Machine, BOTH_LANES};
 use crate::shared::Parcel;
-use xcall::{CpuId, SLOTS};
+use xcall::{CpuId, Error, SLOTS};
 
 pub fn models() -> Vec<Model> {
     vec![
@@ -21,6 +21,11 @@ pub fn models() -> Vec<Model> {
             |_| flush_reused_slot(),
         )
         .bounded(3),
+        model(
+            "flush_withdrawn_successor",
+            "the same, and the next call of the slot is withdrawn at once",
+            |_| flush_withdrawn_successor(),
+        ),
     ]
 }
 
@@ -54,6 +59,26 @@ fn flush_reused_slot() {
     machine.become_cpu(2);
     let flushed = machine.engine.flush(Some(0));
     if flushed.is_ok() {
+        first.assert_answered();
+    }
+    machine.join(poster);
+    machine.join(target);
+}
+
+fn flush_withdrawn_successor() {
+    let machine = Machine::new(&[0, 1, 2]);
+    let first = Parcel::leaked(1);
+    machine.become_cpu(1);
+    machine.engine.post(CpuId(0), posted(first)).unwrap();
+    machine.become_cpu(2);
+    machine.engine.close();
+    let target = machine.on_cpu(0, |m| m.engine.answer(&BOTH_LANES));
+    let poster = machine.on_cpu(1, move |m| {
+        let second = m.engine.post(CpuId(2), posted(Parcel::leaked(2)));
+        assert_eq!(second, Err(Error::Offline));
+    });
+    machine.become_cpu(2);
+    if machine.engine.flush(Some(0)).is_ok() {
         first.assert_answered();
     }
     machine.join(poster);

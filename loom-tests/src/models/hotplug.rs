@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! CPUs that go offline and come back, against senders.
 
+use super::send_drain::posted;
 use super::{model, Model};
-use crate::machine::{AtomicFlag, Model as Machine};
+use crate::machine::{AtomicFlag, Model as Machine, BOTH_LANES};
 use crate::shared::{nmi_safe, Parcel};
 use std::sync::Arc;
 use xcall::{CpuId, Error};
@@ -25,6 +26,17 @@ pub fn models() -> Vec<Model> {
             "a CPU that goes and comes back takes calls at once: no due mark of the time between \
              saves a ring that nobody owes",
             |_| back_online(),
+        ),
+        model(
+            "opened_twice",
+            "opening a mailbox that is open hides no call",
+            |_| opened_twice(),
+        ),
+        model(
+            "post_against_offline",
+            "a posted call whose ring is lost against its target going offline, tended meanwhile: if \
+             it was sent it runs",
+            |_| post_against_offline(),
         ),
     ]
 }
@@ -100,4 +112,27 @@ fn offline_unheard() {
     assert_eq!(parcel.runs(), u32::from(result.is_ok()));
     parcel.end_of_life();
     machine.join(target);
+}
+
+fn opened_twice() {
+    let machine = Machine::new(&[0, 1]);
+    let parcel = Parcel::leaked(1);
+    machine.become_cpu(1);
+    machine.engine.post(CpuId(0), posted(parcel)).unwrap();
+    machine.become_cpu(0);
+    machine.engine.open();
+    assert_eq!(machine.engine.answer(&BOTH_LANES), 1);
+}
+
+fn post_against_offline() {
+    let machine = Machine::with_config(&[0, 1], |config| config.ring_again_ns = 1);
+    machine.lose_rings(1);
+    let parcel = Parcel::leaked(1);
+    let target = machine.on_cpu(0, |m| m.engine.close());
+    machine.become_cpu(1);
+    let sent = machine.engine.post(CpuId(0), posted(parcel));
+    machine.pass_time(2);
+    machine.engine.tend();
+    machine.join(target);
+    assert_eq!(parcel.runs(), u32::from(sent.is_ok()), "{sent:?}");
 }

@@ -25,7 +25,7 @@ pub fn models() -> Vec<Model> {
             "three senders post to one idle target: all are heard, each once",
             |_| senders_to_one(&[1, 2, 3], false),
         )
-        .bounded(4),
+        .bounded(3),
         model(
             "one_claim_at_a_time",
             "while a target runs one of two calls, the other can still be withdrawn",

@@ -8,11 +8,18 @@ use std::sync::Arc;
 use xcall::CpuId;
 
 pub fn models() -> Vec<Model> {
-    vec![model(
-        "statistics",
-        "a snapshot never shows more calls run or withdrawn than made; at rest they are equal",
-        |_| snapshot(),
-    )]
+    vec![
+        model(
+            "statistics",
+            "a snapshot never shows more calls run or withdrawn than made; at rest they are equal",
+            |_| snapshot(),
+        ),
+        model(
+            "statistics_of_withdrawal",
+            "the same while a call is withdrawn",
+            |_| snapshot_of_withdrawal(),
+        ),
+    ]
 }
 
 fn snapshot() {
@@ -32,4 +39,21 @@ fn snapshot() {
     machine.join(target);
     let stats = machine.engine.total_stats();
     assert_eq!((stats.made, stats.run, stats.withdrawn), (1, 1, 0));
+}
+
+fn snapshot_of_withdrawal() {
+    xcall::model::model_counters();
+    let machine = Machine::new(&[0, 1, 2]);
+    let reader = machine.on_cpu(2, |m| {
+        let stats = m.engine.total_stats();
+        assert!(stats.run + stats.withdrawn <= stats.made);
+    });
+    machine.become_cpu(1);
+    let parcel = Arc::new(Parcel::new(1));
+    let run = || parcel.run();
+    let work = nmi_safe(&run).within_ns(0);
+    assert!(machine.engine.call(CpuId(0), work).is_err());
+    machine.join(reader);
+    let stats = machine.engine.total_stats();
+    assert_eq!((stats.made, stats.run, stats.withdrawn), (1, 0, 1));
 }

@@ -30,6 +30,12 @@ pub fn models() -> Vec<Model> {
         )
         .at(Point::WaitWithdrew)
         .bounded(6),
+        model(
+            "nmi_has_its_own_limit",
+            "an NMI interrupts a wait whose time is up and calls a third CPU, which answers: no timeout",
+            nmi_has_its_own_limit,
+        )
+        .at(Point::WaitWithdrew),
     ]
 }
 
@@ -109,11 +115,7 @@ fn nested_after_withdrawal(at: Option<Point>) {
     let mut armed = true;
     set_hook(Box::new(move |point| {
         if Some(point) == at && std::mem::take(&mut armed) {
-            // Its wait is nested in one whose time is up: a limit of its own would clamp to that.
-            let parcel = &nmi_parcels[1];
-            let run = || parcel.run();
-            let result = in_nmi(|| in_hook.engine.call(CpuId(0), nmi_safe(&run)));
-            assert_eq!(result.is_ok(), parcel.runs() == 1);
+            in_nmi(|| call(&in_hook, &nmi_parcels[1]));
         }
     }));
     let hasty = &parcels[0];
@@ -126,4 +128,25 @@ fn nested_after_withdrawal(at: Option<Point>) {
         call(&machine, &parcels[1]);
     }
     machine.join(target);
+}
+
+fn nmi_has_its_own_limit(at: Option<Point>) {
+    let machine = Machine::new(&[0, 1, 2]);
+    let parcel = Arc::new(Parcel::new(1));
+    let expected = parcel.clone();
+    let healthy = machine.on_cpu(2, move |m| m.idle_until(|| expected.runs() > 0));
+    machine.become_cpu(1);
+    let (in_hook, nmi_parcel) = (machine.clone(), parcel.clone());
+    let mut armed = true;
+    set_hook(Box::new(move |point| {
+        if Some(point) == at && std::mem::take(&mut armed) {
+            let run = || nmi_parcel.run();
+            in_nmi(|| in_hook.engine.call(CpuId(2), nmi_safe(&run)).unwrap());
+        }
+    }));
+    let unheard = Parcel::new(2);
+    let run = || unheard.run();
+    let work = nmi_safe(&run).within_ns(0);
+    assert!(machine.engine.call(CpuId(0), work).is_err());
+    machine.join(healthy);
 }
