@@ -10,11 +10,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+const EXIT_STATUS: &str = "\
+Exit status:
+  that of the command (126: cannot be run, or a module did not load; 127: not found)
+  124  the guest hung: no end before the time limit
+  125  its kernel complained (panic, oops, WARN, stall, unknown NMI, ...) or died";
+
 /// Options of `cargo xtask vm`.
-///
-/// Exits with the command's status, or 124 when the guest hung, 125 when its kernel complained
-/// or died.
 #[derive(clap::Args)]
+#[command(after_help = EXIT_STATUS)]
 pub struct Args {
     /// Stock kernel to boot
     #[arg(long, value_name = "SERIES", value_parser = kernels::parse)]
