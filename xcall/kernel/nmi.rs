@@ -48,7 +48,7 @@ extern "C" fn xcall_nmi_local() -> c_int {
         return NMI_DONE;
     }
     if let Some(credit) = engine.platform().credits.get(current_cpu_racy()) {
-        credit.settle(began_ns, now_ns());
+        credit.extend(began_ns, now_ns());
     }
     NMI_HANDLED
 }

@@ -3,9 +3,9 @@
 //!
 //! NMIs fold together and arrive late: a CPU may take one whose calls an earlier one has run. It
 //! must not be reported as unknown, nor may an NMI that is not ours be swallowed. So a ring leaves
-//! a credit with its target; a handler run takes one back, but for the last; an NMI that nobody
-//! claims is ours only if credit is left, and credit lapses when no NMI of ours can still be on its
-//! way. At worst one foreign NMI is taken for ours, soon after a ring.
+//! a credit with its target; an NMI that nobody claims is ours only if credit is left, and takes
+//! one; credit lapses when no NMI of ours can still be on its way. So never is there less credit
+//! than NMIs of ours to come, and never are more NMIs taken for ours than were rung lately.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
@@ -46,16 +46,16 @@ impl Credit {
         });
     }
 
-    /// Takes a credit back: an NMI that arrived at `began_ns` ran calls of ours until `now_ns`. NMI
-    /// context.
+    /// Makes the credit last from `now_ns` on: a handler that began at `began_ns` has kept NMIs
+    /// waiting until now. NMI context.
     ///
-    /// The last one stays: the NMI may have been somebody else's, with ours still to come. And it
-    /// lasts from now on: the handler kept NMIs waiting while it ran.
-    pub fn settle(&self, began_ns: u64, now_ns: u64) {
+    /// That it ran calls of ours takes no credit back: the NMI may have been somebody else's, and
+    /// all of ours still to come.
+    pub fn extend(&self, began_ns: u64, now_ns: u64) {
         self.update(|word| {
             let count = count_at(word, began_ns);
             let last_ns = (word & !COUNT_MOST).max(now_ns & !COUNT_MOST);
-            (count != 0).then(|| last_ns | (count - 1).max(1))
+            (count != 0).then_some(last_ns | count)
         });
     }
 
