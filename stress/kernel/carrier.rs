@@ -3,7 +3,7 @@
 //!
 //! NMIs fold together, so ours may find its work done by the handler's run for another. And while the
 //! work runs, longer than xcall expects an NMI to be on its way, another's NMI may wait for it to
-//! end. So for each of ours one NMI that nobody claims is taken for ours or of our making.
+//! end. So for each of ours one NMI that finds nothing to do is taken for ours.
 
 use crate::guest::{now_ns, this_cpu};
 use crate::shim;
@@ -31,18 +31,18 @@ static PLACES: [Place; MAX_CPUS] = [const {
     }
 }; MAX_CPUS];
 
-/// Our NMI handlers, while there is one of these.
-pub(crate) struct Handlers(());
+/// Our NMI handler, while there is one of these.
+pub(crate) struct Handler(());
 
-impl Handlers {
+impl Handler {
     pub(crate) fn register() -> Result<Self> {
-        // SAFETY: a task; the handlers are below.
-        kernel::error::to_result(unsafe { shim::xcall_stress_shim_register_nmi_handlers() })?;
+        // SAFETY: a task; the handler is below.
+        kernel::error::to_result(unsafe { shim::xcall_stress_shim_register_nmi_handler() })?;
         Ok(Self(()))
     }
 }
 
-impl Drop for Handlers {
+impl Drop for Handler {
     fn drop(&mut self) {
         // Those expected have come by then.
         // SAFETY: a task.
@@ -51,7 +51,7 @@ impl Drop for Handlers {
             place.expected.store(false, Relaxed);
         }
         // SAFETY: registered by `register`.
-        unsafe { shim::xcall_stress_shim_unregister_nmi_handlers() };
+        unsafe { shim::xcall_stress_shim_unregister_nmi_handler() };
     }
 }
 
@@ -81,7 +81,8 @@ pub(crate) fn carry(work: Work<'_>) -> bool {
     true
 }
 
-/// An NMI: runs what there is to run.
+/// An NMI: runs what there is to run. One with nothing to run is ours if one is expected. That it
+/// may have been xcall's does no harm: then xcall has credit left for ours.
 #[no_mangle]
 extern "C" fn xcall_stress_nmi_local() -> c_int {
     let Some(place) = PLACES.get(this_cpu() as usize) else {
@@ -90,19 +91,10 @@ extern "C" fn xcall_stress_nmi_local() -> c_int {
     let work = place.work.load(Acquire).cast::<Work<'_>>();
     // SAFETY: null, or set by `carry` on this very CPU, which waits until it is null again.
     let Some(work) = (unsafe { work.as_ref() }) else {
-        return 0;
+        return c_int::from(place.expected.swap(false, Relaxed));
     };
     work();
     place.expected.store(true, Relaxed);
     place.work.store(core::ptr::null_mut(), Release);
     1
-}
-
-/// An NMI that nobody claimed: ours if one is expected.
-#[no_mangle]
-extern "C" fn xcall_stress_nmi_unknown() -> c_int {
-    let Some(place) = PLACES.get(this_cpu() as usize) else {
-        return 0;
-    };
-    c_int::from(place.expected.swap(false, Relaxed))
 }

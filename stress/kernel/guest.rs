@@ -13,7 +13,7 @@ use xcall_stress_protocol::FUNCTION;
 pub(crate) struct Guest {
     pub(crate) selection: Selection,
     pub(crate) _spoiler: Option<faults::Spoiler>,
-    pub(crate) _handlers: carrier::Handlers,
+    pub(crate) _handler: carrier::Handler,
 }
 
 /// Any context.

@@ -90,7 +90,7 @@ fn prepare(request: &Request, owner: u64) -> Result<KBox<Running>> {
     let guest = Guest {
         selection,
         _spoiler: faults::Spoiler::new(plan.faults(), plan.seed())?,
-        _handlers: carrier::Handlers::register()?,
+        _handler: carrier::Handler::register()?,
     };
     let mut words = KVVec::with_capacity(Storm::<Guest>::words_for(&plan), GFP_KERNEL)?;
     for _ in 0..Storm::<Guest>::words_for(&plan) {

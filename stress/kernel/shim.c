@@ -120,27 +120,14 @@ static int xcall_stress_shim_nmi_local(unsigned int type, struct pt_regs *regs)
 	return xcall_stress_nmi_local();
 }
 
-static int xcall_stress_shim_nmi_unknown(unsigned int type, struct pt_regs *regs)
+int xcall_stress_shim_register_nmi_handler(void)
 {
-	return xcall_stress_nmi_unknown();
+	return register_nmi_handler(NMI_LOCAL, xcall_stress_shim_nmi_local, 0, "xcall_stress");
 }
 
-int xcall_stress_shim_register_nmi_handlers(void)
-{
-	int ret = register_nmi_handler(NMI_LOCAL, xcall_stress_shim_nmi_local, 0, "xcall_stress");
-
-	if (ret)
-		return ret;
-	ret = register_nmi_handler(NMI_UNKNOWN, xcall_stress_shim_nmi_unknown, 0, "xcall_stress");
-	if (ret)
-		unregister_nmi_handler(NMI_LOCAL, "xcall_stress");
-	return ret;
-}
-
-void xcall_stress_shim_unregister_nmi_handlers(void)
+void xcall_stress_shim_unregister_nmi_handler(void)
 {
 	unregister_nmi_handler(NMI_LOCAL, "xcall_stress");
-	unregister_nmi_handler(NMI_UNKNOWN, "xcall_stress");
 }
 
 void xcall_stress_shim_send_nmi(unsigned int cpu)

@@ -31,15 +31,14 @@ void *xcall_stress_shim_start_thread(unsigned int cpu, void *seat);
 void xcall_stress_shim_stop_thread(void *thread);
 
 /* ---- NMIs of our own ---- */
-int xcall_stress_shim_register_nmi_handlers(void);
-void xcall_stress_shim_unregister_nmi_handlers(void);
+int xcall_stress_shim_register_nmi_handler(void);
+void xcall_stress_shim_unregister_nmi_handler(void);
 /* From a task. */
 void xcall_stress_shim_send_nmi(unsigned int cpu);
 
 /* ---- in Rust ---- */
 int xcall_stress_thread(void *seat);
-/* How many NMIs of ours this one was: 0 is NMI_DONE. */
+/* Whether this NMI was ours: NMI_HANDLED or NMI_DONE. */
 int xcall_stress_nmi_local(void);
-int xcall_stress_nmi_unknown(void);
 
 #endif

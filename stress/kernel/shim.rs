@@ -21,7 +21,7 @@ extern "C" {
     pub(crate) fn xcall_stress_shim_start_thread(cpu: c_uint, seat: *mut c_void) -> *mut c_void;
     pub(crate) fn xcall_stress_shim_stop_thread(thread: *mut c_void);
 
-    pub(crate) fn xcall_stress_shim_register_nmi_handlers() -> c_int;
-    pub(crate) fn xcall_stress_shim_unregister_nmi_handlers();
+    pub(crate) fn xcall_stress_shim_register_nmi_handler() -> c_int;
+    pub(crate) fn xcall_stress_shim_unregister_nmi_handler();
     pub(crate) fn xcall_stress_shim_send_nmi(cpu: c_uint);
 }
