@@ -243,12 +243,12 @@ noinstr void xcall_shim_xapic_write(u32 reg, u32 value)
 
 /* ---- maskable IPI --------------------------------------------------------------------- */
 
-static void xcall_shim_ipi_rung(void *unused)
+static noinstr void xcall_shim_ipi_rung(void *unused)
 {
 	xcall_ipi_rung();
 }
 
-static void xcall_shim_irq_work_rung(struct irq_work *unused)
+static noinstr void xcall_shim_irq_work_rung(struct irq_work *unused)
 {
 	xcall_ipi_rung();
 }
@@ -256,12 +256,12 @@ static void xcall_shim_irq_work_rung(struct irq_work *unused)
 static DEFINE_PER_CPU(call_single_data_t, xcall_ring_csd);
 static DEFINE_PER_CPU(struct irq_work, xcall_ring_irq_work);
 
-int xcall_shim_smp_call_function_single_async(unsigned int cpu)
+noinstr int xcall_shim_smp_call_function_single_async(unsigned int cpu)
 {
 	return smp_call_function_single_async(cpu, per_cpu_ptr(&xcall_ring_csd, cpu));
 }
 
-void xcall_shim_irq_work_queue_ring(void)
+noinstr void xcall_shim_irq_work_queue_ring(void)
 {
 	irq_work_queue(this_cpu_ptr(&xcall_ring_irq_work));
 }
@@ -275,12 +275,12 @@ void xcall_shim_irq_work_sync_ring(unsigned int cpu)
 
 static DEFINE_PER_CPU(struct timer_list, xcall_posts_timer);
 
-static void xcall_shim_posts_timer(struct timer_list *unused)
+static noinstr void xcall_shim_posts_timer(struct timer_list *unused)
 {
 	xcall_posts_due();
 }
 
-static void xcall_shim_posts_irq_work(struct irq_work *unused)
+static noinstr void xcall_shim_posts_irq_work(struct irq_work *unused)
 {
 	xcall_posts_due();
 }
@@ -292,7 +292,7 @@ noinstr void xcall_shim_posts_irq_work_queue(void)
 	irq_work_queue(this_cpu_ptr(&xcall_posts_irq_work));
 }
 
-void xcall_shim_posts_mod_timer(u64 delay_ns)
+noinstr void xcall_shim_posts_mod_timer(u64 delay_ns)
 {
 	mod_timer(this_cpu_ptr(&xcall_posts_timer), jiffies + nsecs_to_jiffies(delay_ns) + 1);
 }

@@ -3,8 +3,9 @@
  * The kernel as xcall.ko's Rust code sees it: xcall_shim_<kernel name>(), one
  * statement each where it can be, no decisions. shim.rs declares the same.
  *
- * Contexts: "any" includes NMI. Functions for any context are noinstr, so
- * that no probe can be put into what probes run.
+ * Contexts: "any" includes NMI. What a call or a doorbell's handler runs is
+ * noinstr, and none of it is traced (module.mk), so that no probe can be put
+ * into what probes run.
  */
 #ifndef XCALL_SHIM_H
 #define XCALL_SHIM_H
@@ -95,7 +96,15 @@ void xcall_shim_cpuhp_remove(void);
 int xcall_shim_panic_notifier_register(void);
 void xcall_shim_panic_notifier_unregister(void);
 
+/* /sys/kernel/debug/xcall. Context: task; seq_write: while a file is shown. */
+struct seq_file;
+void xcall_shim_debugfs_create(void);
+void xcall_shim_debugfs_remove(void);
+int xcall_shim_seq_write(struct seq_file *m, const void *text, size_t len);
+
 /* What Rust defines, for the shim to call. */
+void xcall_show_stats(struct seq_file *m);
+void xcall_show_doorbells(struct seq_file *m);
 int xcall_nmi_local(void);
 int xcall_nmi_unknown(void);
 void xcall_event_channel_rung(void);

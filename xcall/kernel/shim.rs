@@ -78,4 +78,9 @@ extern "C" {
     pub(crate) fn xcall_shim_cpuhp_remove();
     pub(crate) fn xcall_shim_panic_notifier_register() -> c_int;
     pub(crate) fn xcall_shim_panic_notifier_unregister();
+
+    // debugfs.
+    pub(crate) fn xcall_shim_debugfs_create();
+    pub(crate) fn xcall_shim_debugfs_remove();
+    pub(crate) fn xcall_shim_seq_write(m: *mut c_void, text: *const c_void, len: usize) -> c_int;
 }

@@ -36,7 +36,7 @@ noinstr int xcall_shim_vcpuop_send_nmi(unsigned int cpu)
 	return HYPERVISOR_vcpu_op(VCPUOP_send_nmi, xen_vcpu_nr(cpu), NULL);
 }
 
-static irqreturn_t xcall_shim_event_channel_rung(int irq, void *dev)
+static noinstr irqreturn_t xcall_shim_event_channel_rung(int irq, void *dev)
 {
 	xcall_event_channel_rung();
 	return IRQ_HANDLED;

@@ -6,9 +6,11 @@
 //! - `platform`: where am I, what time is it, relax; and the one engine of this machine.
 //! - `doorbell`: the ways to ring, a file each; `selection`: which of them are used.
 //! - `nmi`, `hotplug`, `posts`, `timeouts`: what the kernel calls us for.
-//! - `export`: what other modules call us for, declared in `include/xcall.h`.
-//! - `shim.c`, `shim_xen.c`: the C functions and macros that Rust cannot reach; no decisions there.
+//! - `export`: what other modules call us for, declared in `include/xcall.h`; `debugfs`: the
+//!   counters, for people.
+//! - `shim*.c`: the C functions and macros that Rust cannot reach; no decisions there.
 
+mod debugfs;
 mod doorbell;
 mod export;
 mod hotplug;
@@ -22,6 +24,7 @@ mod selection;
 mod shim;
 mod timeouts;
 
+use debugfs::Folder;
 use doorbell::{Bell, XenResume};
 use hotplug::{OnlineCpus, PanicNotifier};
 use kernel::prelude::*;
@@ -38,6 +41,7 @@ module! {
 
 /// What is undone at unload, in this order; what fails at load is undone in this order too.
 struct XcallModule {
+    _debugfs: Folder,
     _panic_notifier: PanicNotifier,
     _xen_resume: Option<XenResume>,
     _flushed: Flushed,
@@ -66,6 +70,7 @@ impl kernel::Module for XcallModule {
         selection::try_all(live.engine());
         selection::decide(live.engine(), params.doorbell);
         Ok(Self {
+            _debugfs: Folder::create(),
             _panic_notifier: panic_notifier,
             _xen_resume: xen_resume,
             _flushed: flushed,
