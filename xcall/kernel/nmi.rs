@@ -19,8 +19,9 @@ use xcall::{CpuId, Lane};
 const NMI_DONE: c_int = 0;
 const NMI_HANDLED: c_int = 1;
 
-/// How long unloading waits for the last NMI of a CPU, in milliseconds.
-const ROUND_TRIP_MS: u32 = 1000;
+/// How long unloading waits for the last NMI of a CPU, in milliseconds: a virtual CPU may be off its
+/// processor for a while.
+const ROUND_TRIP_MS: u32 = 30_000;
 
 /// Which NMI doorbell this machine has. The two exclude each other.
 fn kind_of(engine: &Engine) -> Option<Kind> {
@@ -43,13 +44,15 @@ extern "C" fn xcall_nmi_local() -> c_int {
     let Some(kind) = kind_of(engine) else {
         return NMI_DONE;
     };
+    let Some(credit) = engine.platform().credits.get(current_cpu_racy()) else {
+        return NMI_DONE;
+    };
     let began_ns = now_ns();
+    credit.arrive(began_ns);
     if answer(engine, kind, &[Lane::NmiSafe]) == 0 {
         return NMI_DONE;
     }
-    if let Some(credit) = engine.platform().credits.get(current_cpu_racy()) {
-        credit.extend(began_ns, now_ns());
-    }
+    credit.extend(began_ns, now_ns());
     NMI_HANDLED
 }
 

@@ -6,6 +6,9 @@
 //! a credit with its target; an NMI that nobody claims is ours only if credit is left, and takes
 //! one; credit lapses when no NMI of ours can still be on its way. So never is there less credit
 //! than NMIs of ours to come, and never are more NMIs taken for ours than were rung lately.
+//!
+//! A virtual CPU may be off its processor for longer than any time one could name, with its NMI
+//! waiting. So the first NMI after a ring, whenever it comes, finds the credit as good as new.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
@@ -27,6 +30,8 @@ pub struct Credit {
     /// Time of the last ring, in units of 65,536 ns as in the upper bits of a time in nanoseconds,
     /// and the count.
     word: CachePadded<AtomicU64>,
+    /// When an NMI was last on this CPU, whoever's. Only this CPU writes it.
+    last_nmi_ns: AtomicU64,
 }
 
 impl Credit {
@@ -34,6 +39,7 @@ impl Credit {
     pub const fn new() -> Self {
         Self {
             word: CachePadded::new(AtomicU64::new(0)),
+            last_nmi_ns: AtomicU64::new(0),
         }
     }
 
@@ -46,12 +52,25 @@ impl Credit {
         });
     }
 
+    /// An NMI has arrived, whoever's: before anything else is done about it. NMI context.
+    ///
+    /// If it is the first since the last ring, the credit lasts from now on.
+    pub fn arrive(&self, now_ns: u64) {
+        let before_ns = self.last_nmi_ns.swap(now_ns, Ordering::Relaxed);
+        self.update(|word| {
+            let last_ns = word & !COUNT_MOST;
+            let first = last_ns > before_ns && word & COUNT_MOST != 0;
+            first.then_some(last_ns.max(now_ns & !COUNT_MOST) | word & COUNT_MOST)
+        });
+    }
+
     /// Makes the credit last from `now_ns` on: a handler that began at `began_ns` has kept NMIs
     /// waiting until now. NMI context.
     ///
     /// That it ran calls of ours takes no credit back: the NMI may have been somebody else's, and
     /// all of ours still to come.
     pub fn extend(&self, began_ns: u64, now_ns: u64) {
+        self.last_nmi_ns.store(now_ns, Ordering::Relaxed);
         self.update(|word| {
             let count = count_at(word, began_ns);
             let last_ns = (word & !COUNT_MOST).max(now_ns & !COUNT_MOST);

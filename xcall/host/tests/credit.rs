@@ -63,6 +63,40 @@ fn a_long_handler_does_not_make_credit_lapse() {
     assert!(!credit.claim_unknown(long_after));
 }
 
+/// A virtual CPU that was not running takes its NMI late: it is ours, however late.
+#[test]
+fn the_first_nmi_after_a_ring_is_ours_however_late() {
+    let credit = Credit::new();
+    credit.arrive(T);
+    let rung = T + 10 * UNIT_NS;
+    credit.leave(rung);
+    let late = rung + 50 * CREDIT_LASTS_NS;
+    credit.arrive(late);
+    assert!(credit.claim_unknown(late));
+    assert!(!credit.claim_unknown(late));
+}
+
+/// What makes the first one ours says nothing of a second: folded rings lapse after it.
+#[test]
+fn a_later_nmi_is_a_strangers() {
+    let credit = Credit::new();
+    let rung = T + 10 * UNIT_NS;
+    credit.leave(rung);
+    credit.leave(rung);
+    credit.arrive(rung + UNIT_NS);
+    assert!(credit.claim_unknown(rung + UNIT_NS));
+    let late = rung + 2 * CREDIT_LASTS_NS;
+    credit.arrive(late);
+    assert!(!credit.claim_unknown(late));
+    // Neither does a long handler's.
+    credit.leave(late);
+    credit.leave(late);
+    credit.arrive(late + UNIT_NS);
+    credit.extend(late + UNIT_NS, late + 5 * UNIT_NS);
+    credit.arrive(late + 5 * UNIT_NS + 2 * CREDIT_LASTS_NS);
+    assert!(!credit.claim_unknown(late + 5 * UNIT_NS + 2 * CREDIT_LASTS_NS));
+}
+
 /// Rings that folded away leave credit behind; it does not excuse a foreign NMI for ever.
 #[test]
 fn credit_lapses_after_the_last_ring() {
