@@ -204,6 +204,11 @@ void xcall_shim_unregister_nmi_handlers(void)
 	unregister_nmi_handler(NMI_UNKNOWN, "xcall");
 }
 
+noinstr void xcall_shim_send_nmi(unsigned int cpu)
+{
+	xcall_compat_send_IPI_mask(cpumask_of(cpu), NMI_VECTOR);
+}
+
 noinstr void xcall_shim_send_nmi_mask(const unsigned long *cpus)
 {
 	xcall_compat_send_IPI_mask(to_cpumask(cpus), NMI_VECTOR);

@@ -54,6 +54,7 @@ unsigned int xcall_shim_param_nmi_deadline_ms(void);
 int xcall_shim_register_nmi_handlers(void);
 void xcall_shim_unregister_nmi_handlers(void);
 /* Context: any but NMI. */
+void xcall_shim_send_nmi(unsigned int cpu);
 void xcall_shim_send_nmi_mask(const unsigned long *cpus);
 /* Context: any. */
 bool xcall_shim_x2apic_mode(void);

@@ -40,6 +40,7 @@ extern "C" {
     // NMI.
     pub(crate) fn xcall_shim_register_nmi_handlers() -> c_int;
     pub(crate) fn xcall_shim_unregister_nmi_handlers();
+    pub(crate) fn xcall_shim_send_nmi(cpu: c_uint);
     pub(crate) fn xcall_shim_send_nmi_mask(cpus: *const c_ulong);
     pub(crate) fn xcall_shim_x2apic_mode() -> bool;
     pub(crate) fn xcall_shim_cpu_physical_id(cpu: c_uint) -> u32;

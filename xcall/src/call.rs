@@ -152,8 +152,8 @@ pub enum Error {
     Offline,
     /// Targets did not start in time; they will not.
     Timeout(Timeout),
-    /// All call slots that this context may use on this CPU are taken: calls are nested too deep,
-    /// or too many posted calls are under way. Nothing was sent.
+    /// Calls are nested too deep on this CPU (two in an NMI, four elsewhere: their stacks are small),
+    /// or all call slots that this context may use are taken. Nothing was sent.
     Busy,
     /// A waiting ordinary call with interrupts off or in an NMI, where the caller could not answer
     /// ordinary calls to itself: two such callers would wait for each other. Nothing was sent.

@@ -82,8 +82,8 @@ pub(crate) struct Own {
     pub(crate) sending: OwnCpu,
     /// Drains under way, by lane.
     pub(crate) draining: [OwnCpu; LANES],
-    /// Waiting calls under way.
-    pub(crate) waiting: OwnCpu,
+    /// Waiting calls under way, by level.
+    pub(crate) waiting: [OwnCpu; LEVELS],
     /// When the innermost of them on each level must be over.
     pub(crate) deadline_ns: [OwnCpu; LEVELS],
     pub(crate) counters: CpuCounters,
@@ -97,7 +97,7 @@ impl Own {
             looking: OwnCpu::new(0),
             sending: OwnCpu::new(0),
             draining: [const { OwnCpu::new(0) }; LANES],
-            waiting: OwnCpu::new(0),
+            waiting: [const { OwnCpu::new(0) }; LEVELS],
             deadline_ns: [const { OwnCpu::new(u64::MAX) }; LEVELS],
             counters: CpuCounters::new(),
         }

@@ -67,6 +67,7 @@ pub use flush::FlushError;
 pub use platform::Platform;
 pub use slot::SLOTS;
 pub use stats::{Stats, LATENCY_BUCKETS};
+pub use wait::DEEPEST_WAITS;
 
 /// What models of the engine use; not there in other builds.
 #[cfg(loom)]

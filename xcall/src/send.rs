@@ -66,11 +66,14 @@ impl<P: Platform> Engine<P> {
 
     /// As [`Engine::claim`], for a call that is refused without one.
     pub(crate) fn claim_or_busy(&self, here: &Here, purpose: Purpose) -> Result<SlotId, Error> {
-        self.claim(here, purpose).ok_or_else(|| {
-            let counters = &self.own(here).counters;
-            counters.count(&counters.busy, 1);
-            Error::Busy
-        })
+        self.claim(here, purpose).ok_or_else(|| self.busy(here))
+    }
+
+    /// Counts a call that is refused.
+    pub(crate) fn busy(&self, here: &Here) -> Error {
+        let counters = &self.own(here).counters;
+        counters.count(&counters.busy, 1);
+        Error::Busy
     }
 
     /// Gives a claimed slot back. Its call has ended everywhere.

@@ -6,18 +6,24 @@
 //! targets that have not started. The others have the argument in hand, so it waits for them.
 
 use crate::call::{Error, Lane, Reached, Timeout, Work};
-use crate::context::Here;
+use crate::context::{Here, LEVELS};
 use crate::cpu::{CpuId, CpuList, CpuSet, CpuSetMut};
 use crate::doorbell::Rung;
 use crate::engine::{Engine, SlotId};
 use crate::platform::Platform;
 use crate::point::{reach, Point};
+use crate::primitive::OwnCpu;
 use crate::send::Purpose;
 use crate::slot::Job;
 use crate::targets::{Targets, Whom};
 
 /// The longest time between two rings at the same target, in nanoseconds.
 pub(crate) const RING_AGAIN_MOST_NS: u64 = 64_000_000;
+
+/// How many waiting calls may be nested at each context level. A nesting is a function that waits,
+/// run by a wait: some 2 KiB of stack. An NMI has 8 KiB, an interrupt or a task 16 KiB on x86-64
+/// (`arch/x86/include/asm/page_64_types.h`), of which a task may have used most.
+pub const DEEPEST_WAITS: [u64; LEVELS] = [4, 4, 4, 2];
 
 /// A waiting call under way.
 struct Wait<'s> {
@@ -144,6 +150,12 @@ impl<P: Platform> Engine<P> {
         }
         let rung = self.ladder.at_least(here, work.lane, 0);
         let rung = rung.ok_or(Error::NoDoorbell)?;
+        let own = self.own(here);
+        let waiting = &own.waiting[here.level() as usize];
+        let depth = waiting.get();
+        if depth >= DEEPEST_WAITS[here.level() as usize] {
+            return Err(self.busy(here));
+        }
         let id = self.claim_or_busy(here, Purpose::Wait)?;
         let started_ns = self.platform.now_ns();
         let mut wait = Wait {
@@ -155,13 +167,13 @@ impl<P: Platform> Engine<P> {
             missed,
         };
 
-        let own = self.own(here);
         let deadline = &own.deadline_ns[here.level() as usize];
         let outer_deadline_ns = deadline.get();
         deadline.set(wait.deadline_ns);
-        let depth = own.waiting.get() + 1;
-        own.waiting.set(depth);
-        own.counters.deepest.raise_to(depth);
+        waiting.set(depth + 1);
+        own.counters
+            .deepest
+            .raise_to(own.waiting.iter().map(OwnCpu::get).sum());
 
         self.send(here, id, work, &others, Some(rung), &mut |cpu| {
             wait.missed.offline(cpu)
@@ -169,7 +181,7 @@ impl<P: Platform> Engine<P> {
         let ran_here = self.run_own_part(here, whom, work);
         self.wait(here, &mut wait);
 
-        own.waiting.set(depth - 1);
+        waiting.set(depth);
         deadline.set(outer_deadline_ns);
         self.release(here, id);
         self.tend_here(here);

@@ -52,10 +52,8 @@ impl Nmi {
         if here.in_nmi() {
             send_from_nmi(cpu);
         } else {
-            let mut words = [0; xcall::words_for(xcall::MAX_CPUS)];
-            xcall::CpuSetMut::new(&mut words).insert(cpu);
-            // SAFETY: As in ring_all; there are words for any number of CPUs we run with.
-            unsafe { shim::xcall_shim_send_nmi_mask(words.as_ptr().cast()) }
+            // SAFETY: Not an NMI; `cpu` has a mailbox, so it is a possible one.
+            unsafe { shim::xcall_shim_send_nmi(cpu.0) }
         }
     }
 }
