@@ -138,6 +138,7 @@ fn an_older_ring_does_not_shorten_the_time() {
 /// A ring that comes while lapsed credit is being dropped keeps its own: its NMI is ours.
 #[test]
 fn a_ring_during_a_reset_keeps_its_credit() {
+    const TOGETHER: usize = 100;
     let (start, claimed) = (AtomicU64::new(0), AtomicU64::new(0));
     // Both sides leave together, as closely as two CPUs can.
     let meet = |n: u64| {
@@ -146,18 +147,20 @@ fn a_ring_during_a_reset_keeps_its_credit() {
     };
     let credits = Vec::from_iter((0..20_000).map(|_| Credit::new()));
     let later = T + 2 * CREDIT_LASTS_NS;
+    credits.iter().for_each(|credit| credit.leave(T));
     std::thread::scope(|scope| {
         // A foreign NMI asks while another CPU rings.
         scope.spawn(|| {
-            for (n, credit) in (1..).zip(&credits) {
-                credit.leave(T);
+            for (n, credits) in (1..).zip(credits.chunks(TOGETHER)) {
                 meet(n);
-                claimed.fetch_add(u64::from(credit.claim_unknown(later)), Relaxed);
+                for credit in credits {
+                    claimed.fetch_add(u64::from(credit.claim_unknown(later)), Relaxed);
+                }
             }
         });
-        for (n, credit) in (1..).zip(&credits) {
+        for (n, credits) in (1..).zip(credits.chunks(TOGETHER)) {
             meet(n);
-            credit.leave(later);
+            credits.iter().for_each(|credit| credit.leave(later));
         }
     });
     // The foreign one takes the fresh credit if the ring was first, or leaves it.
