@@ -19,6 +19,7 @@ mod host;
 mod initramfs;
 mod kernels;
 mod loom;
+mod monitor;
 mod parallel;
 mod ports;
 mod progress;

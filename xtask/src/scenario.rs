@@ -12,14 +12,20 @@
 //! # ignore: Uhhuh             complaints that are expected     (none; repeatable)
 //! # timeout: 600              seconds             (300)
 //! ```
+//!
+//! A script that prints the line `@inject-nmi` has QEMU send its guest an NMI.
 
 use crate::kernels::Kernel;
 use crate::setup::Machine;
 use crate::vm::{self, Boot, Platform, Program};
-use crate::{build, guest_programs, repo};
+use crate::{build, guest_programs, monitor, repo};
 use anyhow::{bail, ensure, Context, Result};
 use std::fs;
+use std::sync::mpsc;
 use std::time::Duration;
+
+/// The line by which a script asks for an NMI that is nobody's.
+const INJECT_NMI: &str = "@inject-nmi";
 
 /// A script and how its guest is to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +63,21 @@ impl Scenario {
         boot.copies.extend(guest_programs::all()?);
         boot.ignored.clone_from(&self.ignored);
         boot.timeout = Some(self.timeout);
-        let outcome = vm::boot(machine, &boot)?;
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let monitor = folder.path().join("monitor");
+        boot.monitor = Some(monitor.clone());
+        let (sender, lines) = mpsc::channel();
+        boot.lines = Some(sender);
+        let wishes = std::thread::spawn(move || {
+            lines
+                .iter()
+                .filter(|line: &String| line == INJECT_NMI)
+                .try_for_each(|_| monitor::inject_nmi(&monitor))
+        });
+        let outcome = vm::boot(machine, &boot);
+        drop(boot);
+        wishes.join().expect("it does not panic")?;
+        let outcome = outcome?;
         if let Some(failure) = outcome.failure() {
             bail!("{failure}");
         }
