@@ -26,16 +26,17 @@ impl Live {
             ..Config::new(cpus())
         };
         let bells = doorbell::offered(params.forbid);
-        let engine = Engine::new(Kernel::new()?, config, bells).map_err(|error| {
-            pr_err!(
-                "{}\n",
-                format_args!("no engine for {} CPUs: {}", config.cpus, error)
-            );
-            match error {
-                NewError::Cpus => EINVAL,
-                NewError::OutOfMemory => ENOMEM,
-            }
-        })?;
+        let engine =
+            Engine::new(Kernel::new(params.nmi_credit_ns)?, config, bells).map_err(|error| {
+                pr_err!(
+                    "{}\n",
+                    format_args!("no engine for {} CPUs: {}", config.cpus, error)
+                );
+                match error {
+                    NewError::Cpus => EINVAL,
+                    NewError::OutOfMemory => ENOMEM,
+                }
+            })?;
         let engine = KBox::new(engine, GFP_KERNEL)?;
         // SAFETY: Once, in a task, before any ring or post.
         unsafe { shim::xcall_shim_init() };

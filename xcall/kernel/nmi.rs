@@ -13,7 +13,7 @@ use crate::shim;
 use core::sync::atomic::Ordering;
 use kernel::error::to_result;
 use kernel::prelude::*;
-use xcall::credit::CREDIT_LASTS_NS;
+use xcall::credit::CREDIT_LASTS_NS as LINGER_NS;
 use xcall::{CpuId, Lane};
 
 const NMI_DONE: c_int = 0;
@@ -64,7 +64,8 @@ extern "C" fn xcall_nmi_unknown() -> c_int {
     };
     let cpu = current_cpu_racy();
     let credit = engine.platform().credits.get(cpu);
-    if !credit.is_some_and(|credit| credit.claim_unknown(now_ns())) {
+    // By when it arrived: a virtual CPU may have been off its processor since.
+    if !credit.is_some_and(|credit| credit.claim_unknown(credit.arrived_ns())) {
         return NMI_DONE;
     }
     if let Some(heard) = engine.platform().heard.get(cpu) {
@@ -130,7 +131,7 @@ impl Drop for Handlers {
             Self::last_round_trip(engine, bell.kind(), bell);
             // It was heard; what it leaves may still be asked about as unknown.
             // SAFETY: Task context.
-            unsafe { shim::xcall_shim_msleep((CREDIT_LASTS_NS / 1_000_000) as u32 + 1) };
+            unsafe { shim::xcall_shim_msleep((LINGER_NS / 1_000_000) as u32 + 1) };
         }
         // SAFETY: Registered in `register`.
         unsafe { shim::xcall_shim_unregister_nmi_handlers() }

@@ -16,18 +16,21 @@ pub(crate) struct Params {
     pub(crate) deadline_ns: u64,
     /// The time limit of any call made in an NMI.
     pub(crate) nmi_deadline_ns: u64,
+    /// How long after a ring an NMI that nobody claims is taken for it.
+    pub(crate) nmi_credit_ns: u64,
 }
 
 impl Params {
     /// Reads and checks them. Task context.
     pub(crate) fn read() -> Result<Self> {
         // SAFETY: Each reads a variable that is set before the module's code runs, and not after.
-        let (doorbell, forbid, deadline_ms, nmi_deadline_ms) = unsafe {
+        let (doorbell, forbid, deadline_ms, nmi_deadline_ms, nmi_credit_ms) = unsafe {
             (
                 shim::xcall_shim_param_doorbell(),
                 shim::xcall_shim_param_forbid(),
                 shim::xcall_shim_param_deadline_ms(),
                 shim::xcall_shim_param_nmi_deadline_ms(),
+                shim::xcall_shim_param_nmi_credit_ms(),
             )
         };
         Ok(Self {
@@ -37,6 +40,7 @@ impl Params {
             forbid: unsafe { kinds("forbid", forbid)? },
             deadline_ns: nanoseconds("deadline_ms", deadline_ms)?,
             nmi_deadline_ns: nanoseconds("nmi_deadline_ms", nmi_deadline_ms)?,
+            nmi_credit_ns: nanoseconds("nmi_credit_ms", nmi_credit_ms)?,
         })
     }
 }

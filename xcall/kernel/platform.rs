@@ -41,11 +41,11 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// Task context.
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(nmi_credit_ns: u64) -> Result<Self> {
         Ok(Self {
             // SAFETY: Reads a variable that no longer changes.
             xen: unsafe { shim::xcall_shim_xen_domain() },
-            credits: PerCpu::new(Credit::new)?,
+            credits: PerCpu::new(|| Credit::lasting(nmi_credit_ns))?,
             heard: PerCpu::new(Heard::default)?,
             watching: PerCpu::new(AtomicBool::default)?,
         })

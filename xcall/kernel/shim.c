@@ -154,6 +154,10 @@ static unsigned int nmi_deadline_ms = 500;
 module_param(nmi_deadline_ms, uint, 0444);
 MODULE_PARM_DESC(nmi_deadline_ms, "Time limit of any call made in an NMI, in milliseconds (default: 500; crash dumping waits for a CPU 1000 at most)");
 
+static unsigned int nmi_credit_ms = 100;
+module_param(nmi_credit_ms, uint, 0444);
+MODULE_PARM_DESC(nmi_credit_ms, "How long after a ring an NMI that nobody claims is taken for it, in milliseconds (default: 100)");
+
 const char *xcall_shim_param_doorbell(void)
 {
 	return doorbell;
@@ -172,6 +176,11 @@ unsigned int xcall_shim_param_deadline_ms(void)
 unsigned int xcall_shim_param_nmi_deadline_ms(void)
 {
 	return nmi_deadline_ms;
+}
+
+unsigned int xcall_shim_param_nmi_credit_ms(void)
+{
+	return nmi_credit_ms;
 }
 
 /* ---- NMI ------------------------------------------------------------------------------ */

@@ -49,6 +49,7 @@ const char *xcall_shim_param_doorbell(void);
 const char *xcall_shim_param_forbid(void);
 unsigned int xcall_shim_param_deadline_ms(void);
 unsigned int xcall_shim_param_nmi_deadline_ms(void);
+unsigned int xcall_shim_param_nmi_credit_ms(void);
 
 /* NMI. Registration: task. */
 int xcall_shim_register_nmi_handlers(void);

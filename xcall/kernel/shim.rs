@@ -36,6 +36,7 @@ extern "C" {
     pub(crate) fn xcall_shim_param_forbid() -> *const c_char;
     pub(crate) fn xcall_shim_param_deadline_ms() -> c_uint;
     pub(crate) fn xcall_shim_param_nmi_deadline_ms() -> c_uint;
+    pub(crate) fn xcall_shim_param_nmi_credit_ms() -> c_uint;
 
     // NMI.
     pub(crate) fn xcall_shim_register_nmi_handlers() -> c_int;

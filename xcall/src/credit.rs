@@ -13,7 +13,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 
-/// How long after the last ring an NMI of ours may still arrive, in nanoseconds.
+/// How long after the last ring an NMI of ours may still arrive, in nanoseconds: the default.
 pub const CREDIT_LASTS_NS: u64 = 100_000_000;
 
 /// Low bits of [`Credit::word`]: the count. The rest is the time of the last ring, so that a word
@@ -25,28 +25,41 @@ const COUNT_MOST: u64 = (1 << COUNT_BITS) - 1;
 ///
 /// All accesses are Relaxed: the count is a bound on NMIs under way, ordered by the ring itself
 /// (the NMI arrives after the write that sent it).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Credit {
     /// Time of the last ring, in units of 65,536 ns as in the upper bits of a time in nanoseconds,
     /// and the count.
     word: CachePadded<AtomicU64>,
     /// When an NMI was last on this CPU, whoever's. Only this CPU writes it.
     last_nmi_ns: AtomicU64,
+    lasts_ns: u64,
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Credit {
-    /// No credit.
+    /// No credit; what is left lasts [`CREDIT_LASTS_NS`].
     pub const fn new() -> Self {
+        Self::lasting(CREDIT_LASTS_NS)
+    }
+
+    /// No credit; what is left lasts `lasts_ns` nanoseconds.
+    pub const fn lasting(lasts_ns: u64) -> Self {
         Self {
             word: CachePadded::new(AtomicU64::new(0)),
             last_nmi_ns: AtomicU64::new(0),
+            lasts_ns,
         }
     }
 
     /// Leaves a credit: an NMI is about to be sent to this CPU. Any context.
     pub fn leave(&self, now_ns: u64) {
         self.update(|word| {
-            let count = count_at(word, now_ns) + 1;
+            let count = self.count_at(word, now_ns) + 1;
             let last_ring_ns = (word & !COUNT_MOST).max(now_ns & !COUNT_MOST);
             Some(last_ring_ns | count.min(COUNT_MOST))
         });
@@ -72,24 +85,24 @@ impl Credit {
     pub fn extend(&self, began_ns: u64, now_ns: u64) {
         self.last_nmi_ns.store(now_ns, Ordering::Relaxed);
         self.update(|word| {
-            let count = count_at(word, began_ns);
+            let count = self.count_at(word, began_ns);
             let last_ns = (word & !COUNT_MOST).max(now_ns & !COUNT_MOST);
             (count != 0).then_some(last_ns | count)
         });
     }
 
-    /// Whether an NMI that nobody claimed was ours: takes a credit if one is left and has not
-    /// lapsed. NMI context.
+    /// Whether an NMI that arrived at `now_ns` and nobody claimed was ours: takes a credit if one is
+    /// left and had not lapsed then. NMI context.
     #[must_use]
     pub fn claim_unknown(&self, now_ns: u64) -> bool {
         // Credit that has lapsed goes at the next ring: until then no time brings it back.
-        self.update(|word| (count_at(word, now_ns) != 0).then(|| word - 1))
+        self.update(|word| (self.count_at(word, now_ns) != 0).then(|| word - 1))
     }
 
     /// Whether no NMI of ours can be under way any more.
     #[must_use]
     pub fn lapsed(&self, now_ns: u64) -> bool {
-        has_lapsed(self.word.load(Ordering::Relaxed), now_ns)
+        self.has_lapsed(self.word.load(Ordering::Relaxed), now_ns)
     }
 
     /// Credits left, whether lapsed or not.
@@ -98,23 +111,29 @@ impl Credit {
         (self.word.load(Ordering::Relaxed) & COUNT_MOST) as u32
     }
 
+    /// When the NMI under way arrived. NMI context, after [`Credit::arrive`].
+    #[must_use]
+    pub fn arrived_ns(&self) -> u64 {
+        self.last_nmi_ns.load(Ordering::Relaxed)
+    }
+
     /// One atomic step. Tried again only when another CPU, or an NMI on this one, has made a step.
     fn update(&self, step: impl FnMut(u64) -> Option<u64>) -> bool {
         self.word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, step)
             .is_ok()
     }
-}
 
-fn has_lapsed(word: u64, now_ns: u64) -> bool {
-    now_ns.saturating_sub(word & !COUNT_MOST) > CREDIT_LASTS_NS
-}
+    const fn has_lapsed(&self, word: u64, now_ns: u64) -> bool {
+        now_ns.saturating_sub(word & !COUNT_MOST) > self.lasts_ns
+    }
 
-/// The count, unless it has lapsed: a later ring must not bring it back to life.
-fn count_at(word: u64, now_ns: u64) -> u64 {
-    if has_lapsed(word, now_ns) {
-        0
-    } else {
-        word & COUNT_MOST
+    /// The count, unless it has lapsed: a later ring must not bring it back to life.
+    const fn count_at(&self, word: u64, now_ns: u64) -> u64 {
+        if self.has_lapsed(word, now_ns) {
+            0
+        } else {
+            word & COUNT_MOST
+        }
     }
 }

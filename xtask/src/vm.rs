@@ -31,9 +31,10 @@ use std::time::{Duration, Instant};
 const INIT: &[u8] = include_bytes!("../guest/init");
 
 /// What a guest's kernel is told beside its console. `loglevel=7` shows pr_info. An emulated CPU may
-/// be off its host's for longer than xcall.ko lets a call made in an NMI wait on a real one.
-const KERNEL_ARGUMENTS: &str =
-    "panic=-1 oops=panic loglevel=7 printk.devkmsg=on xcall.nmi_deadline_ms=5000";
+/// be off its host's for longer than xcall.ko lets a call made in an NMI wait on a real one, or
+/// expects its NMIs to be on their way.
+const KERNEL_ARGUMENTS: &str = "panic=-1 oops=panic loglevel=7 printk.devkmsg=on \
+                                xcall.nmi_deadline_ms=5000 xcall.nmi_credit_ms=3000";
 
 /// Where a kernel runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
