@@ -166,6 +166,9 @@ unsafe extern "C" fn xcall_call_many(
     let Some(engine) = engine() else {
         return ENXIO.to_errno();
     };
+    if core::ptr::eq(targets, missed) {
+        return EINVAL.to_errno();
+    }
     // SAFETY: The caller's duties; the call ends before this returns.
     match unsafe { (set_of(targets), checked(work)) } {
         // SAFETY: The caller's duties.
@@ -223,6 +226,9 @@ unsafe extern "C" fn xcall_post_many(
     let Some(engine) = engine() else {
         return ENXIO.to_errno();
     };
+    if core::ptr::eq(targets, missed) {
+        return EINVAL.to_errno();
+    }
     // SAFETY: The caller's duties; as for xcall_post.
     match unsafe { (set_of(targets), checked(work)) } {
         (Ok(targets), Ok(work)) => {

@@ -79,6 +79,8 @@ impl Drop for Flushed {
                 "{}\n",
                 format_args!("waiting for posted calls under way on {}", cpus)
             );
+            // SAFETY: Task context.
+            unsafe { shim::xcall_shim_msleep(1) };
         }
     }
 }

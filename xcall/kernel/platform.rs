@@ -58,11 +58,11 @@ pub(crate) fn current_cpu_racy() -> CpuId {
     CpuId(unsafe { shim::xcall_shim_smp_processor_id() })
 }
 
-/// The kernel's scheduler clock in nanoseconds: any context, never goes back on one CPU. Two CPUs
-/// may differ by what the kernel allows, less than a tick.
+/// The kernel's fast monotonic clock in nanoseconds: any context, and it goes on with interrupts off
+/// whatever clock source the machine has, which the scheduler's clock does not.
 pub(crate) fn now_ns() -> u64 {
-    // SAFETY: local_clock() has no precondition; NMI is said in kernel/sched/clock.c.
-    unsafe { shim::xcall_shim_local_clock() }
+    // SAFETY: No precondition; any context is said in kernel/time/timekeeping.c.
+    unsafe { shim::xcall_shim_ktime_get_mono_fast_ns() }
 }
 
 fn level() -> Level {

@@ -3,6 +3,7 @@
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/delay.h>
+#include <linux/hardirq.h>
 #include <linux/interrupt.h>
 #include <linux/irq_work.h>
 #include <linux/jiffies.h>
@@ -14,8 +15,8 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
-#include <linux/sched/clock.h>
 #include <linux/smp.h>
+#include <linux/timekeeping.h>
 #include <linux/vmalloc.h>
 #include <asm/apic.h>
 #include <asm/nmi.h>
@@ -74,9 +75,9 @@ noinstr void xcall_shim_local_irq_restore(unsigned long flags)
 	raw_local_irq_restore(flags);
 }
 
-noinstr u64 xcall_shim_local_clock(void)
+noinstr u64 xcall_shim_ktime_get_mono_fast_ns(void)
 {
-	return local_clock();
+	return ktime_get_mono_fast_ns();
 }
 
 noinstr void xcall_shim_cpu_relax(void)
@@ -257,9 +258,20 @@ noinstr void xcall_shim_xapic_write(u32 reg, u32 value)
 
 /* ---- maskable IPI --------------------------------------------------------------------- */
 
+/*
+ * A CPU that idles by polling runs this from its idle loop, interrupts off, but
+ * not in an interrupt. That is as good as one: nothing below it had them off
+ * for a lock. So let it look like one.
+ */
 static noinstr void xcall_shim_ipi_rung(void *unused)
 {
+	bool from_idle = !in_hardirq();
+
+	if (from_idle)
+		__irq_enter_raw();
 	xcall_ipi_rung();
+	if (from_idle)
+		__irq_exit_raw();
 }
 
 static noinstr void xcall_shim_irq_work_rung(struct irq_work *unused)

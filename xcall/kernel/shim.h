@@ -25,7 +25,7 @@ bool xcall_shim_in_serving_softirq(void);
 bool xcall_shim_irqs_disabled(void);
 unsigned long xcall_shim_local_irq_save(void);
 void xcall_shim_local_irq_restore(unsigned long flags);
-u64 xcall_shim_local_clock(void);
+u64 xcall_shim_ktime_get_mono_fast_ns(void);
 void xcall_shim_cpu_relax(void);
 unsigned int xcall_shim_nr_cpu_ids(void);
 

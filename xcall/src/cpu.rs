@@ -103,6 +103,23 @@ impl<'a> CpuSetMut<'a> {
         }
     }
 
+    /// Takes `cpu` out.
+    #[inline]
+    pub fn remove(&mut self, cpu: CpuId) {
+        let (word, bit) = split(cpu);
+        if let Some(w) = self.words.get_mut(word) {
+            *w &= !bit;
+        }
+    }
+
+    /// Sets each word to what `word` says for its place.
+    #[inline]
+    pub(crate) fn fill_words(&mut self, word: impl Fn(usize) -> u64) {
+        for (i, w) in self.words.iter_mut().enumerate() {
+            *w = word(i);
+        }
+    }
+
     /// Takes every member out.
     pub fn clear(&mut self) {
         self.words.fill(0);
@@ -143,6 +160,12 @@ impl Iterator for Bits {
         self.0 &= self.0 - 1;
         Some(bit)
     }
+}
+
+/// The members of a set that word `i` of it, `word`, holds.
+#[inline]
+pub(crate) fn cpus_of_word(i: usize, word: u64) -> impl Iterator<Item = CpuId> {
+    Bits(word).map(move |bit| CpuId((i * WORD_BITS) as u32 + bit))
 }
 
 /// How many CPUs a [`CpuList`] names.

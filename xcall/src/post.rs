@@ -72,8 +72,8 @@ impl<P: Platform> Engine<P> {
         // Our own part runs here and now, or goes through the mailbox where it may not.
         let runs_here = Targets::means(whom, here.cpu()) && here.may_run(work.lane);
         let mailed = Targets::new(whom, self.config.cpus, runs_here.then_some(here.cpu()));
-        let mut sent = mailed.len();
-        if sent != 0 {
+        let mut sent = 0;
+        if mailed.len() != 0 {
             if !self.ladder.has_any(work.lane) {
                 return Err(Error::NoDoorbell);
             }
@@ -82,12 +82,14 @@ impl<P: Platform> Engine<P> {
             let slot = self.slot(id);
             slot.lane.set(work.lane as u64);
             slot.rung.set(rung.unwrap_or(0) as u64);
-            let all_rung = self.send(here, id, work, &mailed, rung, &mut |cpu| {
-                sent -= 1;
+            let mut missed = 0;
+            let mail = self.send(here, id, work, &mailed, rung, &mut |cpu| {
+                missed += 1;
                 offline(cpu);
             });
+            sent = mail.targeted - missed;
             // A ring that could not be rung from here is overdue at once.
-            let ring_again_ns = if all_rung {
+            let ring_again_ns = if mail.all_rung {
                 let now_ns = self.platform.now_ns();
                 now_ns.saturating_add(self.config.ring_again_ns)
             } else {

@@ -7,7 +7,7 @@
 
 use crate::call::{Error, Lane, Work};
 use crate::context::Here;
-use crate::cpu::{CpuId, CpuSet};
+use crate::cpu::{cpus_of_word, CpuId, CpuSet, CpuSetMut};
 use crate::doorbell::{Doorbell, Rung};
 use crate::engine::{Engine, SlotId};
 use crate::mailbox::Raised;
@@ -23,6 +23,15 @@ pub(crate) enum Purpose {
     Wait,
     /// A posted call.
     Post,
+}
+
+/// What a send did.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// To how many targets the call was addressed, offline ones among them.
+    pub(crate) targeted: u32,
+    /// Whether every ring that was owed was rung.
+    pub(crate) all_rung: bool,
 }
 
 impl<P: Platform> Engine<P> {
@@ -81,8 +90,7 @@ impl<P: Platform> Engine<P> {
         self.own(here).claimed.fetch_and(!(1 << id.slot));
     }
 
-    /// Fills claimed slot `id`, publishes it to `targets` and rings where a ring is owed. Returns
-    /// whether all that were owed were rung.
+    /// Fills claimed slot `id`, publishes it to `targets` and rings where a ring is owed.
     ///
     /// `rung` is the doorbell to ring; None: none can be rung from here. Calls `offline` for each
     /// target that was offline.
@@ -94,40 +102,44 @@ impl<P: Platform> Engine<P> {
         targets: &Targets<'_>,
         rung: Option<Rung>,
         offline: &mut dyn FnMut(CpuId),
-    ) -> bool {
+    ) -> Sent {
         let own = self.own(here);
         let slot = self.slot(id);
         let bit = self.call_bit(id);
         reach(Point::SendClaimed);
-        let count = targets.len();
-        // SAFETY: `id` was claimed by our caller, is not published yet, and its last call has ended
-        // (a waiting call frees its slot only then, a posted one is taken over only then).
-        unsafe { slot.fill(Job::of(work), targets) };
-        own.counters.count_made(u64::from(count));
-        reach(Point::SendFilled);
-
-        let mut withdrawn = 0;
         let nested = own.sending.get();
         own.sending.set(nested + 1);
-        let mut saved = 0;
-        // SAFETY: we hold the claim on `id`, and nothing below uses its ring set again.
-        let all_rung = unsafe {
-            self.ring_sets.with(id.index(), |to_ring| {
-                for cpu in targets.iter() {
+        let mut send_all = |to_ring: &mut CpuSetMut<'_>| {
+            // The caller's set may change under us: it is read once, here.
+            to_ring.fill_words(|i| targets.word(i));
+            let targeted = to_ring.as_set().len();
+            // SAFETY: `id` was claimed by our caller, is not published yet, and its last call has
+            // ended (a waiting call frees its slot only then, a posted one is taken over only then).
+            unsafe { slot.fill(Job::of(work), to_ring.as_set()) };
+            own.counters.count_made(u64::from(targeted));
+            reach(Point::SendFilled);
+
+            let (mut saved, mut withdrawn) = (0, 0);
+            for i in 0..to_ring.as_set().words().len() {
+                for cpu in cpus_of_word(i, to_ring.as_set().words()[i]) {
                     let mailbox = self.mailbox(cpu, work.lane);
-                    if targets.are_all() && mailbox.is_closed() {
-                        // Spares the mailboxes of all the CPUs a machine could have and has not.
-                        slot.forgo(cpu);
-                        withdrawn += 1;
-                        offline(cpu);
-                        continue;
-                    }
-                    match mailbox.publish(bit, rung) {
-                        Raised::RingOwed => to_ring.insert(cpu),
-                        Raised::AlreadyDue if nested != 0 => to_ring.insert(cpu),
-                        Raised::AlreadyDue => saved += 1,
+                    // Spares the mailboxes of all the CPUs a machine could have and has not.
+                    let absent = targets.are_all() && mailbox.is_closed();
+                    let raised = if absent {
+                        Raised::Closed
+                    } else {
+                        mailbox.publish(bit, rung)
+                    };
+                    match raised {
+                        Raised::RingOwed => {}
+                        Raised::AlreadyDue if nested != 0 => {}
+                        Raised::AlreadyDue => {
+                            saved += 1;
+                            to_ring.remove(cpu);
+                        }
                         Raised::Closed => {
-                            if mailbox.withdraw(bit) {
+                            to_ring.remove(cpu);
+                            if absent || mailbox.withdraw(bit) {
                                 slot.forgo(cpu);
                                 withdrawn += 1;
                                 offline(cpu);
@@ -135,18 +147,22 @@ impl<P: Platform> Engine<P> {
                         }
                     }
                 }
-                if let Some(rung) = rung {
-                    self.ring(here, rung, to_ring.as_set());
-                }
-                rung.is_some() || to_ring.as_set().is_empty()
-            })
+            }
+            if let Some(rung) = rung {
+                self.ring(here, rung, to_ring.as_set());
+            }
+            own.counters.count(&own.counters.rings_saved, saved);
+            own.counters.count_withdrawn(withdrawn);
+            Sent {
+                targeted,
+                all_rung: rung.is_some() || to_ring.as_set().is_empty(),
+            }
         };
+        // SAFETY: we hold the claim on `id`, and `send_all` does not use its ring set again.
+        let sent = unsafe { self.ring_sets.with(id.index(), &mut send_all) };
         own.sending.set(nested);
         reach(Point::SendRung);
-
-        own.counters.count(&own.counters.rings_saved, saved);
-        own.counters.count_withdrawn(withdrawn);
-        all_rung
+        sent
     }
 
     /// Rings, with doorbell `rung`, at those targets of `call` that have not started, by the ring

@@ -17,9 +17,8 @@
 //! - **S5** Slots live as long as the engine, so a late target never touches freed memory.
 
 use crate::call::{Entry, Lane, Work};
-use crate::cpu::{split, CpuId, WORD_BITS};
+use crate::cpu::{split, CpuId, CpuSet, WORD_BITS};
 use crate::primitive::{AtomicU32, AtomicU64, Ordering, OwnCpu, UnsafeCell};
-use crate::targets::Targets;
 use core::ffi::c_void;
 
 /// Call slots a CPU has: one reserved for a waiting call at each context level, and as many more for
@@ -123,7 +122,7 @@ impl<'e> SlotRef<'e> {
     /// # Safety
     ///
     /// The caller holds the claim on this slot and has not published it (S1); `todo` is empty (S4).
-    pub(crate) unsafe fn fill(&self, job: Job, targets: &Targets<'_>) {
+    pub(crate) unsafe fn fill(&self, job: Job, targets: CpuSet<'_>) {
         // SAFETY: no target reads `job`: none has a call bit of this slot to take down, and those
         // that had one have ended (S2, S3, S4).
         self.slot.job.with_mut(|p| unsafe { *p = Some(job) });
@@ -133,7 +132,8 @@ impl<'e> SlotRef<'e> {
         for word in 0..self.words {
             // Release fill:todo, pairs with is_ended:todo of a flush that still takes this call for
             // the one before: that one's effects are seen. publish:word carries it to the targets.
-            self.todo(word).store(targets.word(word), Ordering::Release);
+            let members = targets.words().get(word).copied().unwrap_or(0);
+            self.todo(word).store(members, Ordering::Release);
         }
     }
 

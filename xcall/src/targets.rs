@@ -53,16 +53,6 @@ impl<'a> Targets<'a> {
         }
     }
 
-    /// The members, ascending.
-    #[inline]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = CpuId> + '_ {
-        let words = match self.whom {
-            Whom::One(cpu) => split(cpu).0..split(cpu).0 + 1,
-            _ => 0..crate::cpu::words_for(self.cpus),
-        };
-        words.flat_map(|i| Bits(self.word(i)).map(move |bit| CpuId((i * WORD_BITS) as u32 + bit)))
-    }
-
     /// The number of members.
     #[inline]
     pub(crate) fn len(&self) -> u32 {

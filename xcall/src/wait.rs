@@ -140,8 +140,7 @@ impl<P: Platform> Engine<P> {
             return Err(Error::Context);
         }
         let others = Targets::new(whom, self.config.cpus, Some(here.cpu()));
-        let to_others = others.len();
-        if to_others == 0 {
+        if others.len() == 0 {
             Targets::absent(whom, self.config.cpus).for_each(|cpu| missed.offline(cpu));
             return Ok(Reached {
                 ran: self.run_own_part(here, whom, work),
@@ -175,7 +174,7 @@ impl<P: Platform> Engine<P> {
             .deepest
             .raise_to(own.waiting.iter().map(OwnCpu::get).sum());
 
-        self.send(here, id, work, &others, Some(rung), &mut |cpu| {
+        let sent = self.send(here, id, work, &others, Some(rung), &mut |cpu| {
             wait.missed.offline(cpu)
         });
         let ran_here = self.run_own_part(here, whom, work);
@@ -188,7 +187,7 @@ impl<P: Platform> Engine<P> {
 
         let age_ns = self.platform.now_ns().saturating_sub(started_ns);
         own.counters.count_latency(age_ns);
-        let ran = ran_here + to_others - wait.missed.count();
+        let ran = ran_here + sent.targeted - wait.missed.count();
         Targets::absent(whom, self.config.cpus).for_each(|cpu| wait.missed.offline(cpu));
         let reached = Reached {
             ran,

@@ -31,6 +31,16 @@ impl Ipi {
         let Some(taken) = self.taken.get(cpu) else {
             return;
         };
+        // Interrupts off from taking to queueing: one in between would find it taken, and nothing
+        // on its way before it returns. NMIs do not ring this.
+        // SAFETY: Restored below, on this CPU.
+        let irqs = unsafe { shim::xcall_shim_local_irq_save() };
+        Self::take_and_ring(here, cpu, taken);
+        // SAFETY: Saved above.
+        unsafe { shim::xcall_shim_local_irq_restore(irqs) };
+    }
+
+    fn take_and_ring(here: &Here, cpu: CpuId, taken: &AtomicBool) {
         // AcqRel ipi:take, pairs with ipi:give: if a ring is on its way already, its handler has
         // not drained yet and sees what we have published.
         if taken.swap(true, Ordering::AcqRel) {

@@ -11,7 +11,7 @@
 use super::Without;
 use crate::platform::{engine, now_ns};
 use crate::shim;
-use xcall::{CpuId, CpuSet, Here};
+use xcall::{CpuId, CpuSet, Here, Lane};
 
 /// The interrupt command register, `arch/x86/include/asm/apicdef.h` and Intel SDM volume 3A, 12.6.
 const APIC_ICR: u32 = 0x300;
@@ -37,7 +37,7 @@ impl Nmi {
     }
 
     pub(super) fn ring_all(&self, here: &Here, targets: CpuSet<'_>) {
-        if here.in_nmi() {
+        if may_be_within_ipi(here) {
             targets.iter().for_each(|cpu| self.ring_one(here, cpu));
             return;
         }
@@ -49,13 +49,19 @@ impl Nmi {
 
     pub(super) fn ring_one(&self, here: &Here, cpu: CpuId) {
         leave_credit(cpu);
-        if here.in_nmi() {
+        if may_be_within_ipi(here) {
             send_from_nmi(cpu);
         } else {
             // SAFETY: Not an NMI; `cpu` has a mailbox, so it is a possible one.
             unsafe { shim::xcall_shim_send_nmi(cpu.0) }
         }
     }
+}
+
+/// Whether the code below may be in the middle of an IPI of its own: in an NMI, and with interrupts
+/// off, since a probe may stand on the register write of `__x2apic_send_IPI_mask`.
+fn may_be_within_ipi(here: &Here) -> bool {
+    !here.may_run(Lane::Ordinary)
 }
 
 /// Says that an NMI of ours is about to be sent to `cpu`. Any context.
