@@ -13,7 +13,7 @@ use crate::shim;
 use core::sync::atomic::Ordering;
 use kernel::error::to_result;
 use kernel::prelude::*;
-use xcall::credit::CREDIT_LASTS_NS as LINGER_NS;
+use xcall::credit::CREDIT_LASTS_NS;
 use xcall::{CpuId, Lane};
 
 const NMI_DONE: c_int = 0;
@@ -131,7 +131,7 @@ impl Drop for Handlers {
             Self::last_round_trip(engine, bell.kind(), bell);
             // It was heard; what it leaves may still be asked about as unknown.
             // SAFETY: Task context.
-            unsafe { shim::xcall_shim_msleep((LINGER_NS / 1_000_000) as u32 + 1) };
+            unsafe { shim::xcall_shim_msleep((CREDIT_LASTS_NS / 1_000_000) as u32 + 1) };
         }
         // SAFETY: Registered in `register`.
         unsafe { shim::xcall_shim_unregister_nmi_handlers() }

@@ -22,7 +22,7 @@ use crate::primitive::{AtomicU32, AtomicU64, Ordering, OwnCpu, UnsafeCell};
 use core::ffi::c_void;
 
 /// Call slots a CPU has: one reserved for a waiting call at each context level, and as many more for
-/// nested and posted calls. It is the recursion limit.
+/// nested and posted calls. How deep waits nest is limited by their stacks, see `DEEPEST_WAITS`.
 pub const SLOTS: usize = 8;
 
 /// Slots of each CPU reserved for waiting calls: one a context level.

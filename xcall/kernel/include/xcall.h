@@ -14,11 +14,12 @@
  *   -ENXIO      offline: no such CPU, it takes no calls, or the kernel has
  *               begun to panic; nothing ran, nothing will
  *   -ETIMEDOUT  targets did not start in time and will not; the others ran it
- *   -EBUSY      all call slots that this context may use on this CPU are
- *               taken: nested too deep, or too many posted calls under way
+ *   -EBUSY      waiting calls are nested too deep on this CPU (two in an NMI,
+ *               four elsewhere), or all call slots that this context may use
+ *               are taken: too many posted calls under way
  *   -EDEADLK    a waiting ordinary call with interrupts off or in an NMI
  *   -EOPNOTSUPP no doorbell allowed for this lane can be rung from here
- *   -EINVAL     an argument makes no sense
+ *   -EINVAL     an argument makes no sense; targets and missed are one set
  * With any but -ETIMEDOUT nothing was sent.
  */
 #ifndef XCALL_H
