@@ -38,19 +38,32 @@ impl Params {
             doorbell: unsafe { kinds("doorbell", doorbell)? },
             // SAFETY: As above.
             forbid: unsafe { kinds("forbid", forbid)? },
-            deadline_ns: nanoseconds("deadline_ms", deadline_ms)?,
-            nmi_deadline_ns: nanoseconds("nmi_deadline_ms", nmi_deadline_ms)?,
-            nmi_credit_ns: nanoseconds("nmi_credit_ms", nmi_credit_ms)?,
+            deadline_ns: nanoseconds("deadline_ms", deadline_ms, LONGEST_DEADLINE_MS)?,
+            nmi_deadline_ns: nanoseconds(
+                "nmi_deadline_ms",
+                nmi_deadline_ms,
+                LONGEST_NMI_DEADLINE_MS,
+            )?,
+            nmi_credit_ns: nanoseconds("nmi_credit_ms", nmi_credit_ms, LONGEST_CREDIT_MS)?,
         })
     }
 }
 
-/// A time limit given in milliseconds.
-fn nanoseconds(parameter: &str, ms: u32) -> Result<u64> {
-    if ms == 0 {
+/// A waiter keeps preemption off: the soft-lockup detector gives up on a CPU after 20 s.
+const LONGEST_DEADLINE_MS: u32 = 20_000;
+/// The hard-lockup detector gives up on a CPU after 10 s.
+const LONGEST_NMI_DEADLINE_MS: u32 = 9_000;
+/// For as long after a ring, NMIs of others may be taken for ours.
+const LONGEST_CREDIT_MS: u32 = 60_000;
+
+/// A time given in milliseconds, 1 to `most`.
+fn nanoseconds(parameter: &str, ms: u32, most: u32) -> Result<u64> {
+    if !(1..=most).contains(&ms) {
         pr_err!(
-            "parameter {}: 0 is no time limit; give milliseconds\n",
-            parameter
+            "parameter {}: {} is not in 1 to {} milliseconds\n",
+            parameter,
+            ms,
+            most
         );
         return Err(EINVAL);
     }

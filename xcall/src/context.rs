@@ -69,6 +69,12 @@ impl Here {
         matches!(self.level, Level::Nmi)
     }
 
+    /// Whether maskable interrupts are on.
+    #[inline]
+    pub const fn irqs_on(&self) -> bool {
+        self.irqs_on
+    }
+
     /// Whether calls of `lane` may run on this CPU right here.
     ///
     /// With interrupts off (or in an NMI) the code we interrupted may hold a lock that an ordinary

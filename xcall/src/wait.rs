@@ -219,16 +219,20 @@ impl<P: Platform> Engine<P> {
         1
     }
 
-    /// When a wait that begins now must be over: its own limit, that of NMIs, and that of the wait
-    /// on the same level that it is nested in, whose caller waits for the function that makes this
-    /// call. What interrupted that wait has limits of its own.
+    /// When a wait that begins now must be over: its own limit, that of its context, and that of the
+    /// wait on the same level that it is nested in, whose caller waits for the function that makes
+    /// this call. What interrupted that wait has limits of its own.
     fn deadline(&self, here: &Here, work: &Work<'_>, now_ns: u64) -> u64 {
-        let mut within_ns = work.within_ns.unwrap_or(self.config.deadline_ns);
-        if here.in_nmi() {
-            within_ns = within_ns.min(self.config.nmi_deadline_ns);
-        }
+        let within_ns = work.within_ns.unwrap_or(self.config.deadline_ns);
+        let longest_ns = if here.in_nmi() {
+            self.config.nmi_deadline_ns
+        } else if here.irqs_on() {
+            u64::MAX
+        } else {
+            self.config.irqs_off_deadline_ns
+        };
         let outer = self.own(here).deadline_ns[here.level() as usize].get();
-        now_ns.saturating_add(within_ns).min(outer)
+        now_ns.saturating_add(within_ns.min(longest_ns)).min(outer)
     }
 
     fn wait(&self, here: &Here, wait: &mut Wait<'_>) {

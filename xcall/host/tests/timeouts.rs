@@ -211,6 +211,28 @@ fn waits_in_an_nmi_are_short() {
     });
 }
 
+/// The hard-lockup detector watches CPUs with interrupts off; with interrupts on, a call gets the
+/// limit it asks for.
+#[test]
+fn waits_with_interrupts_off_are_short() {
+    let limits = Config {
+        irqs_off_deadline_ns: SHORT_NS,
+        ..config(2)
+    };
+    let engine = machine(limits, mute);
+    open(&engine, [0, 1]);
+    act_as(&engine, CpuId(0), |cpu| {
+        let call = |within_ns| {
+            let work = nmi_safe(&|| {}).within_ns(within_ns);
+            timeout(engine.call(CpuId(1), work)).age_ns
+        };
+        let off_ns = cpu.irqs_off(|| call(PATIENCE_NS));
+        assert!((SHORT_NS..PATIENCE_NS).contains(&off_ns));
+        let on_ns = call(4 * SHORT_NS);
+        assert!(on_ns >= 4 * SHORT_NS);
+    });
+}
+
 #[test]
 fn what_an_error_says() {
     let engine = machine(config(2), mute);
