@@ -144,6 +144,8 @@ unsafe impl Platform for Machine {
         }
     }
 
+    fn resched(&self) {}
+
     fn completed(&self, caller: CpuId) {
         if !self.0.spins.load(Ordering::Relaxed) {
             self.0.wake(caller);

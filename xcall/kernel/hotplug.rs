@@ -3,9 +3,14 @@
 
 use crate::platform::engine;
 use crate::shim;
+use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::error::to_result;
 use kernel::prelude::*;
 use xcall::CpuId;
+
+/// Set while all CPUs close for good, and none can go offline by itself: one grace period serves
+/// for all.
+static ALL_CLOSE: AtomicBool = AtomicBool::new(false);
 
 /// `cpu`, which is this one, comes online. Task context.
 #[no_mangle]
@@ -14,8 +19,8 @@ extern "C" fn xcall_cpu_online(cpu: c_uint) -> c_int {
         for bell in engine.doorbells() {
             bell.cpu_online(CpuId(cpu));
         }
-        crate::posts::cpu_online(engine.platform(), CpuId(cpu));
         engine.open();
+        crate::posts::cpu_online(engine.platform());
     }
     0
 }
@@ -25,6 +30,10 @@ extern "C" fn xcall_cpu_online(cpu: c_uint) -> c_int {
 extern "C" fn xcall_cpu_offline(_cpu: c_uint) -> c_int {
     if let Some(engine) = engine() {
         engine.close();
+        // Relaxed: set before this callback was made to run, by the task that waits for it.
+        if ALL_CLOSE.load(Ordering::Relaxed) {
+            return 0;
+        }
         // Whoever found us open before has rung when this returns, since rings are rung with
         // preemption off. An NMI that arrived later would wait in a vCPU that is down, and be
         // nobody's when it comes up again.
@@ -48,8 +57,16 @@ impl OnlineCpus {
 
 impl Drop for OnlineCpus {
     fn drop(&mut self) {
-        // SAFETY: Registered in `register`; task context.
-        unsafe { shim::xcall_shim_cpuhp_remove() }
+        // SAFETY: Task context; unlocked below.
+        unsafe { shim::xcall_shim_cpus_read_lock() };
+        ALL_CLOSE.store(true, Ordering::Relaxed);
+        // SAFETY: Registered in `register`; task context, CPUs locked.
+        unsafe { shim::xcall_shim_cpuhp_remove_cpuslocked() };
+        // As in `xcall_cpu_offline`, for all of them.
+        // SAFETY: Task context.
+        unsafe { shim::xcall_shim_synchronize_rcu() };
+        // SAFETY: Locked above.
+        unsafe { shim::xcall_shim_cpus_read_unlock() };
     }
 }
 

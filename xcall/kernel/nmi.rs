@@ -13,7 +13,6 @@ use crate::shim;
 use core::sync::atomic::Ordering;
 use kernel::error::to_result;
 use kernel::prelude::*;
-use xcall::credit::CREDIT_LASTS_NS;
 use xcall::{CpuId, Lane};
 
 const NMI_DONE: c_int = 0;
@@ -130,8 +129,11 @@ impl Drop for Handlers {
         if let Some((engine, bell)) = bell {
             Self::last_round_trip(engine, bell.kind(), bell);
             // It was heard; what it leaves may still be asked about as unknown.
-            // SAFETY: Task context.
-            unsafe { shim::xcall_shim_msleep((CREDIT_LASTS_NS / 1_000_000) as u32 + 1) };
+            let credits = &engine.platform().credits;
+            while credits.iter().any(|credit| !credit.lapsed(now_ns())) {
+                // SAFETY: Task context.
+                unsafe { shim::xcall_shim_msleep(1) };
+            }
         }
         // SAFETY: Registered in `register`.
         unsafe { shim::xcall_shim_unregister_nmi_handlers() }

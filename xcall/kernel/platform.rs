@@ -65,6 +65,13 @@ pub(crate) fn now_ns() -> u64 {
     unsafe { shim::xcall_shim_ktime_get_mono_fast_ns() }
 }
 
+/// Whether the kernel counts `cpu`, which is this one, as online. On its way down a CPU runs its
+/// irq_works once more after that has ended, and then none until it comes up again. Any context.
+pub(crate) fn runs_irq_works(cpu: CpuId) -> bool {
+    // SAFETY: Reads a set of CPUs, for a possible one.
+    unsafe { shim::xcall_shim_cpu_online(cpu.0) }
+}
+
 fn level() -> Level {
     // SAFETY: All read the preemption count.
     unsafe {
@@ -124,6 +131,11 @@ unsafe impl Platform for Kernel {
             // SAFETY: A pause instruction.
             unsafe { shim::xcall_shim_cpu_relax() }
         }
+    }
+
+    fn resched(&self) {
+        // SAFETY: A task that may sleep.
+        unsafe { shim::xcall_shim_cond_resched() }
     }
 
     fn completed(&self, _caller: CpuId) {}

@@ -2,16 +2,22 @@
 //! Looking after posted calls, for which nobody spins: an irq_work soon, then a timer, both on the
 //! CPU that posted.
 
-use crate::platform::{current_cpu_racy, engine, now_ns, Kernel};
+use crate::platform::{current_cpu_racy, engine, now_ns, runs_irq_works, Kernel};
 use crate::shim;
 use core::sync::atomic::Ordering;
-use xcall::CpuId;
+use xcall::{CpuId, Platform};
 
 /// Makes sure that [`xcall_posts_due`] runs soon on `cpu`, which is this one. Any context.
+///
+/// On a CPU that is going down it may be too late for an irq_work, which unloading would wait for:
+/// then a flush looks after the call, or the CPU itself when it comes up again.
 pub(crate) fn watch(kernel: &Kernel, cpu: CpuId) {
     let Some(watching) = kernel.watching.get(cpu) else {
         return;
     };
+    if !runs_irq_works(cpu) {
+        return;
+    }
     // Relaxed: own CPU only.
     if !watching.swap(true, Ordering::Relaxed) {
         // SAFETY: Preemption is off: our caller is pinned.
@@ -19,12 +25,16 @@ pub(crate) fn watch(kernel: &Kernel, cpu: CpuId) {
     }
 }
 
-/// `cpu`, which is this one, comes online: a timer it had when it went offline ran elsewhere.
-pub(crate) fn cpu_online(kernel: &Kernel, cpu: CpuId) {
-    if let Some(watching) = kernel.watching.get(cpu) {
+/// This CPU comes online. A timer it had when it went offline ran elsewhere, and calls it has posted
+/// since may be under way. Task context.
+pub(crate) fn cpu_online(kernel: &Kernel) {
+    let here = kernel.pin();
+    if let Some(watching) = kernel.watching.get(here.cpu()) {
         // Relaxed: own CPU only.
         watching.store(false, Ordering::Relaxed);
     }
+    watch(kernel, here.cpu());
+    kernel.unpin(here);
 }
 
 /// The irq_work, or the timer: a hard or soft interrupt on the CPU that posted.

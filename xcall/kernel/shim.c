@@ -80,6 +80,11 @@ noinstr u64 xcall_shim_ktime_get_mono_fast_ns(void)
 	return ktime_get_mono_fast_ns();
 }
 
+noinstr bool xcall_shim_cpu_online(unsigned int cpu)
+{
+	return cpu_online(cpu);
+}
+
 noinstr void xcall_shim_cpu_relax(void)
 {
 	cpu_relax();
@@ -112,11 +117,6 @@ void xcall_shim_cpus_read_unlock(void)
 	cpus_read_unlock();
 }
 
-bool xcall_shim_cpu_online(unsigned int cpu)
-{
-	return cpu_online(cpu);
-}
-
 void xcall_shim_synchronize_rcu(void)
 {
 	synchronize_rcu();
@@ -125,6 +125,11 @@ void xcall_shim_synchronize_rcu(void)
 void xcall_shim_msleep(unsigned int ms)
 {
 	msleep(ms);
+}
+
+void xcall_shim_cond_resched(void)
+{
+	cond_resched();
 }
 
 int xcall_shim_sprint_symbol(char *buffer, unsigned long address)
@@ -149,15 +154,15 @@ MODULE_PARM_DESC(forbid, "Doorbells never to touch, of the same names (default: 
 
 static unsigned int deadline_ms = 10000;
 module_param(deadline_ms, uint, 0444);
-MODULE_PARM_DESC(deadline_ms, "Time limit of calls that set none, in milliseconds (default: 10000)");
+MODULE_PARM_DESC(deadline_ms, "Time limit of calls that set none, in milliseconds, 20000 at most (default: 10000; with interrupts off no call waits longer than 5000)");
 
 static unsigned int nmi_deadline_ms = 500;
 module_param(nmi_deadline_ms, uint, 0444);
-MODULE_PARM_DESC(nmi_deadline_ms, "Time limit of any call made in an NMI, in milliseconds (default: 500; crash dumping waits for a CPU 1000 at most)");
+MODULE_PARM_DESC(nmi_deadline_ms, "Time limit of any call made in an NMI, in milliseconds 9000 at most (default: 500; crash dumping waits for a CPU 1000 at most)");
 
 static unsigned int nmi_credit_ms = 100;
 module_param(nmi_credit_ms, uint, 0444);
-MODULE_PARM_DESC(nmi_credit_ms, "How long after a ring an NMI that nobody claims is taken for it, in milliseconds (default: 100)");
+MODULE_PARM_DESC(nmi_credit_ms, "How long after a ring an NMI that nobody claims is taken for it, in milliseconds, 60000 at most (default: 100)");
 
 const char *xcall_shim_param_doorbell(void)
 {
@@ -202,7 +207,8 @@ int xcall_shim_register_nmi_handlers(void)
 
 	if (ret)
 		return ret;
-	ret = register_nmi_handler(NMI_UNKNOWN, xcall_shim_nmi_unknown, 0, "xcall");
+	/* First: some watchdog drivers take every NMI that gets as far for their own, and panic. */
+	ret = register_nmi_handler(NMI_UNKNOWN, xcall_shim_nmi_unknown, NMI_FLAG_FIRST, "xcall");
 	if (ret)
 		unregister_nmi_handler(NMI_LOCAL, "xcall");
 	return ret;
@@ -380,9 +386,9 @@ int xcall_shim_cpuhp_setup(void)
 	return state < 0 ? state : 0;
 }
 
-void xcall_shim_cpuhp_remove(void)
+void xcall_shim_cpuhp_remove_cpuslocked(void)
 {
-	cpuhp_remove_state(xcall_cpuhp_state);
+	__cpuhp_remove_state_cpuslocked(xcall_cpuhp_state, true);
 }
 
 static int xcall_shim_panicked(struct notifier_block *nb, unsigned long action, void *data)

@@ -26,6 +26,7 @@ bool xcall_shim_irqs_disabled(void);
 unsigned long xcall_shim_local_irq_save(void);
 void xcall_shim_local_irq_restore(unsigned long flags);
 u64 xcall_shim_ktime_get_mono_fast_ns(void);
+bool xcall_shim_cpu_online(unsigned int cpu);
 void xcall_shim_cpu_relax(void);
 unsigned int xcall_shim_nr_cpu_ids(void);
 
@@ -34,9 +35,9 @@ void *xcall_shim_vzalloc(unsigned long size);
 void xcall_shim_vfree(const void *memory);
 void xcall_shim_cpus_read_lock(void);
 void xcall_shim_cpus_read_unlock(void);
-bool xcall_shim_cpu_online(unsigned int cpu);
 void xcall_shim_synchronize_rcu(void);
 void xcall_shim_msleep(unsigned int ms);
+void xcall_shim_cond_resched(void);
 /* Returns the length; buffer takes KSYM_SYMBOL_LEN bytes. Context: any but NMI. */
 int xcall_shim_sprint_symbol(char *buffer, unsigned long address);
 unsigned int xcall_shim_ksym_symbol_len(void);
@@ -94,7 +95,8 @@ void xcall_shim_reports_irq_work_sync(void);
 
 /* CPUs that come and go, and the end. Context: task. */
 int xcall_shim_cpuhp_setup(void);
-void xcall_shim_cpuhp_remove(void);
+/* With CPUs locked. */
+void xcall_shim_cpuhp_remove_cpuslocked(void);
 int xcall_shim_panic_notifier_register(void);
 void xcall_shim_panic_notifier_unregister(void);
 

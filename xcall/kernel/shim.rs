@@ -15,6 +15,7 @@ extern "C" {
     pub(crate) fn xcall_shim_local_irq_save() -> c_ulong;
     pub(crate) fn xcall_shim_local_irq_restore(flags: c_ulong);
     pub(crate) fn xcall_shim_ktime_get_mono_fast_ns() -> u64;
+    pub(crate) fn xcall_shim_cpu_online(cpu: c_uint) -> bool;
     pub(crate) fn xcall_shim_cpu_relax();
     pub(crate) fn xcall_shim_nr_cpu_ids() -> c_uint;
 
@@ -23,9 +24,9 @@ extern "C" {
     pub(crate) fn xcall_shim_vfree(memory: *const c_void);
     pub(crate) fn xcall_shim_cpus_read_lock();
     pub(crate) fn xcall_shim_cpus_read_unlock();
-    pub(crate) fn xcall_shim_cpu_online(cpu: c_uint) -> bool;
     pub(crate) fn xcall_shim_synchronize_rcu();
     pub(crate) fn xcall_shim_msleep(ms: c_uint);
+    pub(crate) fn xcall_shim_cond_resched();
     pub(crate) fn xcall_shim_sprint_symbol(buffer: *mut c_char, address: c_ulong) -> c_int;
     pub(crate) fn xcall_shim_ksym_symbol_len() -> c_uint;
 
@@ -77,7 +78,7 @@ extern "C" {
 
     // CPUs that come and go, and the end.
     pub(crate) fn xcall_shim_cpuhp_setup() -> c_int;
-    pub(crate) fn xcall_shim_cpuhp_remove();
+    pub(crate) fn xcall_shim_cpuhp_remove_cpuslocked();
     pub(crate) fn xcall_shim_panic_notifier_register() -> c_int;
     pub(crate) fn xcall_shim_panic_notifier_unregister();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Timeouts on the log: recorded in any context, printed from an irq_work.
 
+use crate::platform::{current_cpu_racy, runs_irq_works};
 use crate::shim;
 use core::fmt;
 use kernel::prelude::*;
@@ -11,7 +12,8 @@ static REPORTS: Reports = Reports::new();
 
 /// Counts a timeout, and has it printed if it is one to show. Any context.
 pub(crate) fn record(timeout: &Timeout) {
-    if REPORTS.record(timeout) {
+    // On a CPU that is going down it may be too late for an irq_work; `finish` prints what is left.
+    if REPORTS.record(timeout) && runs_irq_works(current_cpu_racy()) {
         // SAFETY: No precondition.
         unsafe { shim::xcall_shim_reports_irq_work_queue() }
     }
@@ -21,6 +23,7 @@ pub(crate) fn record(timeout: &Timeout) {
 pub(crate) fn finish() {
     // SAFETY: Task context.
     unsafe { shim::xcall_shim_reports_irq_work_sync() };
+    xcall_reports_due();
     match REPORTS.count() {
         0 => {}
         1 => pr_info!("1 call timed out since load\n"),
@@ -28,7 +31,7 @@ pub(crate) fn finish() {
     }
 }
 
-/// The irq_work: a hard interrupt, never an NMI.
+/// The irq_work: a hard interrupt, never an NMI. At unload, a task.
 #[no_mangle]
 extern "C" fn xcall_reports_due() {
     while let Some(report) = REPORTS.take() {

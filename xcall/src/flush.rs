@@ -33,7 +33,7 @@ impl core::error::Error for FlushError {}
 
 impl<P: Platform> Engine<P> {
     /// Waits until every call posted before, from any CPU, has ended: what a module does before it
-    /// unloads. Task context, interrupts on.
+    /// unloads. A task that may sleep.
     ///
     /// Calls that others post meanwhile are not waited for, but for one a slot. Waits `within_ns`
     /// nanoseconds at most, or without limit if None.
@@ -90,6 +90,7 @@ impl<P: Platform> Engine<P> {
                 }
                 self.platform.relax(here, turn);
             });
+            self.platform.resched();
         }
         Ok(())
     }

@@ -42,6 +42,9 @@ pub unsafe trait Platform: Sync + Sized {
     /// Called once a turn of a waiting loop; `turn` counts from 0. A virtual CPU may yield here.
     fn relax(&self, here: &Here, turn: u64);
 
+    /// Called once a turn of a flush, outside `pin`, in a task that may sleep: other tasks may run.
+    fn resched(&self);
+
     /// `caller`'s call has just ended on one target. Only a platform whose `relax` sleeps acts on it.
     fn completed(&self, caller: CpuId);
 

@@ -89,6 +89,10 @@ unsafe impl Platform for Host {
         }
     }
 
+    fn resched(&self) {
+        std::thread::yield_now();
+    }
+
     fn completed(&self, _: CpuId) {}
 
     /// The next [`Cpu::poll`] of this CPU tends.

@@ -50,8 +50,8 @@ struct xcall_work {
 	u32 reserved;
 	/*
 	 * Time limit of a waiting call in nanoseconds; 0: the module's
-	 * parameter deadline_ms. In an NMI no wait is longer than its parameter
-	 * nmi_deadline_ms.
+	 * parameter deadline_ms. With interrupts off no wait is longer than
+	 * 5 s, in an NMI than its parameter nmi_deadline_ms.
 	 */
 	u64 within_ns;
 };
@@ -109,8 +109,8 @@ int xcall_post_many(const struct cpumask *targets, const struct xcall_work *work
 
 /*
  * Wait until all calls posted before, from any CPU, have ended: what a module
- * that posts does before it unloads. within_ns 0: no limit. Task context,
- * interrupts on; -EDEADLK elsewhere, -ETIMEDOUT: still under way.
+ * that posts does before it unloads. within_ns 0: no limit. A task that may
+ * sleep; -EDEADLK elsewhere, -ETIMEDOUT: still under way.
  */
 int xcall_flush(u64 within_ns);
 
