@@ -16,10 +16,12 @@ use crossbeam_utils::CachePadded;
 /// How long after the last ring an NMI of ours may still arrive, in nanoseconds: the default.
 pub const CREDIT_LASTS_NS: u64 = 100_000_000;
 
-/// Low bits of [`Credit::word`]: the count. The rest is the time of the last ring, so that a word
-/// that comes back to the same value means that nothing was rung meanwhile.
-const COUNT_BITS: u32 = 16;
-const COUNT_MOST: u64 = (1 << COUNT_BITS) - 1;
+/// [`Credit::word`]: the count, whether a ring came after the last NMI, and the time of the last
+/// ring in the rest, so that a word that comes back to the same value means that nothing was rung
+/// meanwhile.
+const COUNT: u64 = (1 << 15) - 1;
+const RUNG: u64 = 1 << 15;
+const TIME: u64 = !(COUNT | RUNG);
 
 /// The credit of one CPU.
 ///
@@ -28,10 +30,10 @@ const COUNT_MOST: u64 = (1 << COUNT_BITS) - 1;
 #[derive(Debug)]
 pub struct Credit {
     /// Time of the last ring, in units of 65,536 ns as in the upper bits of a time in nanoseconds,
-    /// and the count.
+    /// [`RUNG`] and the count.
     word: CachePadded<AtomicU64>,
-    /// When an NMI was last on this CPU, whoever's. Only this CPU writes it.
-    last_nmi_ns: AtomicU64,
+    /// When the last NMI came, whoever's. Only this CPU writes it.
+    arrived_ns: AtomicU64,
     lasts_ns: u64,
 }
 
@@ -51,7 +53,7 @@ impl Credit {
     pub const fn lasting(lasts_ns: u64) -> Self {
         Self {
             word: CachePadded::new(AtomicU64::new(0)),
-            last_nmi_ns: AtomicU64::new(0),
+            arrived_ns: AtomicU64::new(0),
             lasts_ns,
         }
     }
@@ -60,8 +62,7 @@ impl Credit {
     pub fn leave(&self, now_ns: u64) {
         self.update(|word| {
             let count = self.count_at(word, now_ns) + 1;
-            let last_ring_ns = (word & !COUNT_MOST).max(now_ns & !COUNT_MOST);
-            Some(last_ring_ns | count.min(COUNT_MOST))
+            Some(later(word, now_ns) | RUNG | count.min(COUNT))
         });
     }
 
@@ -69,12 +70,8 @@ impl Credit {
     ///
     /// If it is the first since the last ring, the credit lasts from now on.
     pub fn arrive(&self, now_ns: u64) {
-        let before_ns = self.last_nmi_ns.swap(now_ns, Ordering::Relaxed);
-        self.update(|word| {
-            let last_ns = word & !COUNT_MOST;
-            let first = last_ns > before_ns && word & COUNT_MOST != 0;
-            first.then_some(last_ns.max(now_ns & !COUNT_MOST) | word & COUNT_MOST)
-        });
+        self.arrived_ns.store(now_ns, Ordering::Relaxed);
+        self.update(|word| (word & RUNG != 0).then_some(later(word, now_ns) | word & COUNT));
     }
 
     /// Makes the credit last from `now_ns` on: a handler that began at `began_ns` has kept NMIs
@@ -83,11 +80,9 @@ impl Credit {
     /// That it ran calls of ours takes no credit back: the NMI may have been somebody else's, and
     /// all of ours still to come.
     pub fn extend(&self, began_ns: u64, now_ns: u64) {
-        self.last_nmi_ns.store(now_ns, Ordering::Relaxed);
         self.update(|word| {
             let count = self.count_at(word, began_ns);
-            let last_ns = (word & !COUNT_MOST).max(now_ns & !COUNT_MOST);
-            (count != 0).then_some(last_ns | count)
+            (count != 0).then_some(later(word, now_ns) | word & RUNG | count)
         });
     }
 
@@ -108,13 +103,13 @@ impl Credit {
     /// Credits left, whether lapsed or not.
     #[must_use]
     pub fn left(&self) -> u32 {
-        (self.word.load(Ordering::Relaxed) & COUNT_MOST) as u32
+        (self.word.load(Ordering::Relaxed) & COUNT) as u32
     }
 
     /// When the NMI under way arrived. NMI context, after [`Credit::arrive`].
     #[must_use]
     pub fn arrived_ns(&self) -> u64 {
-        self.last_nmi_ns.load(Ordering::Relaxed)
+        self.arrived_ns.load(Ordering::Relaxed)
     }
 
     /// One atomic step. Tried again only when another CPU, or an NMI on this one, has made a step.
@@ -125,7 +120,7 @@ impl Credit {
     }
 
     const fn has_lapsed(&self, word: u64, now_ns: u64) -> bool {
-        now_ns.saturating_sub(word & !COUNT_MOST) > self.lasts_ns
+        now_ns.saturating_sub(word & TIME) > self.lasts_ns
     }
 
     /// The count, unless it has lapsed: a later ring must not bring it back to life.
@@ -133,7 +128,12 @@ impl Credit {
         if self.has_lapsed(word, now_ns) {
             0
         } else {
-            word & COUNT_MOST
+            word & COUNT
         }
     }
+}
+
+/// The time of the last ring in `word`, or `now_ns` where that is later.
+fn later(word: u64, now_ns: u64) -> u64 {
+    (word & TIME).max(now_ns & TIME)
 }

@@ -76,6 +76,17 @@ fn the_first_nmi_after_a_ring_is_ours_however_late() {
     assert!(!credit.claim_unknown(late));
 }
 
+/// Also where ring and NMI before it fall into one unit of time.
+#[test]
+fn a_ring_right_after_an_nmi_counts_as_later() {
+    let credit = Credit::new();
+    credit.arrive(T + 1);
+    credit.leave(T + 2);
+    let late = T + 50 * CREDIT_LASTS_NS;
+    credit.arrive(late);
+    assert!(credit.claim_unknown(late));
+}
+
 /// What makes the first one ours says nothing of a second: folded rings lapse after it.
 #[test]
 fn a_later_nmi_is_a_strangers() {
