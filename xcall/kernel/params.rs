@@ -49,8 +49,8 @@ impl Params {
     }
 }
 
-/// A waiter keeps preemption off: the soft-lockup detector gives up on a CPU after 20 s.
-const LONGEST_DEADLINE_MS: u32 = 20_000;
+/// What [`xcall::Config::irqs_on_deadline_ns`] allows.
+const LONGEST_DEADLINE_MS: u32 = 15_000;
 /// The hard-lockup detector gives up on a CPU after 10 s.
 const LONGEST_NMI_DEADLINE_MS: u32 = 9_000;
 /// For as long after a ring, NMIs of others may be taken for ours.

@@ -24,6 +24,9 @@ pub struct Config {
     pub cpus: u32,
     /// The time limit of waiting calls that name none, in nanoseconds.
     pub deadline_ns: u64,
+    /// No wait with interrupts on is longer, in nanoseconds. A waiter keeps preemption off: the
+    /// soft-lockup detector gives up on a CPU after 20 s.
+    pub irqs_on_deadline_ns: u64,
     /// No wait with interrupts off is longer, in nanoseconds. The hard-lockup detector gives up on a
     /// CPU after 10 s (`watchdog_thresh`, `Documentation/admin-guide/lockup-watchdogs.rst`).
     pub irqs_off_deadline_ns: u64,
@@ -40,6 +43,7 @@ impl Config {
         Self {
             cpus,
             deadline_ns: 10_000_000_000,
+            irqs_on_deadline_ns: 15_000_000_000,
             irqs_off_deadline_ns: 5_000_000_000,
             nmi_deadline_ns: 500_000_000,
             ring_again_ns: 2_000_000,

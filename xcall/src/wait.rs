@@ -227,7 +227,7 @@ impl<P: Platform> Engine<P> {
         let longest_ns = if here.in_nmi() {
             self.config.nmi_deadline_ns
         } else if here.irqs_on() {
-            u64::MAX
+            self.config.irqs_on_deadline_ns
         } else {
             self.config.irqs_off_deadline_ns
         };

@@ -17,6 +17,7 @@ pub const PATIENCE_NS: u64 = 30_000_000_000;
 pub fn config(cpus: u32) -> Config {
     Config {
         deadline_ns: PATIENCE_NS,
+        irqs_on_deadline_ns: PATIENCE_NS,
         irqs_off_deadline_ns: PATIENCE_NS,
         nmi_deadline_ns: PATIENCE_NS,
         ..Config::new(cpus)
