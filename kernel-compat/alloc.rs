@@ -58,6 +58,10 @@ pub unsafe trait Allocator {
             let nowhere = core::ptr::without_provenance_mut(layout.align());
             return NonNull::new(nowhere).ok_or(AllocError);
         }
+        // vmalloc, its fallback, aligns to a page.
+        if layout.align() > 4096 {
+            return Err(AllocError);
+        }
         // kmalloc aligns to 8 bytes, and a size that is a power of two to itself
         // (Documentation/core-api/memory-allocation.rst).
         let size = if layout.align() > 8 {

@@ -37,6 +37,15 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
     /// Registers a misc device.
     pub fn register(opts: MiscDeviceOptions) -> impl PinInit<Self, Error> {
         let init = move |slot: *mut Self| {
+            // Before the node is there: an open may come before registering has returned.
+            // INVARIANT: `misc` is set below, before anybody may drop this.
+            let this = Self {
+                misc: core::ptr::null_mut(),
+                _pin: PhantomPinned,
+                _device: PhantomData,
+            };
+            // SAFETY: The initialiser's caller gave a valid slot.
+            unsafe { slot.write(this) };
             let mut misc = core::ptr::null_mut();
             // SAFETY: The name and the operations are static; the device is given back in drop,
             // before `slot`, which is pinned, goes.
@@ -48,17 +57,11 @@ impl<T: MiscDevice> MiscDeviceRegistration<T> {
                     &mut misc,
                 )
             })?;
-            // INVARIANT: Registered just now.
-            let this = Self {
-                misc,
-                _pin: PhantomPinned,
-                _device: PhantomData,
-            };
-            // SAFETY: The initialiser's caller gave a valid slot.
-            unsafe { slot.write(this) };
+            // SAFETY: As above. Whoever opens it meanwhile has no way to look at `misc`.
+            unsafe { (&raw mut (*slot).misc).write(misc) };
             Ok(())
         };
-        // SAFETY: After Ok the slot is filled, after Err nothing was written.
+        // SAFETY: After Ok the slot is filled; after Err what was written needs no drop.
         unsafe { pin_init_from_closure(init) }
     }
 }
