@@ -18,6 +18,17 @@
 #define xcall_compat_send_IPI_mask(mask, vector)	apic->send_IPI_mask(mask, vector)
 #endif
 
+/*
+ * How far the kernel reads a cpumask. Since Linux 6.3 to the end of NR_CPUS
+ * bits where that is a few words. Nothing is lost without it: before, nr_cpu_ids
+ * or NR_CPUS bits.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+#define xcall_compat_cpumask_bits	large_cpumask_bits
+#else
+#define xcall_compat_cpumask_bits	nr_cpumask_bits
+#endif
+
 /* Since Linux 6.2. Nothing is lost without it: our timers are not started any more by then. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define timer_shutdown_sync(timer)	del_timer_sync(timer)

@@ -2,7 +2,7 @@
 //! CPUs that come and go, and a kernel that ends.
 
 use crate::platform::engine;
-use crate::shim;
+use crate::{selection, shim};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::error::to_result;
 use kernel::prelude::*;
@@ -17,7 +17,9 @@ static ALL_CLOSE: AtomicBool = AtomicBool::new(false);
 extern "C" fn xcall_cpu_online(cpu: c_uint) -> c_int {
     if let Some(engine) = engine() {
         for bell in engine.doorbells() {
-            bell.cpu_online(CpuId(cpu));
+            if !bell.cpu_online(CpuId(cpu)) {
+                selection::give_up(engine, bell.kind());
+            }
         }
         engine.open();
         crate::posts::cpu_online(engine.platform());

@@ -55,10 +55,8 @@ impl Drop for Live {
         for bell in self.engine.doorbells() {
             bell.retire();
         }
-        for cpu in 0..cpus() {
-            // SAFETY: `cpu` is a possible one; nobody posts any more.
-            unsafe { shim::xcall_shim_posts_stop(cpu) };
-        }
+        // SAFETY: Task context; nobody posts any more.
+        unsafe { shim::xcall_shim_posts_stop() };
         timeouts::finish();
         clear_engine();
         // The box goes, and with it the tables.

@@ -9,7 +9,7 @@
 use crate::doorbell::{answer, Bell, Kind};
 use crate::percpu::cpus;
 use crate::platform::{current_cpu_racy, engine, now_ns, Engine};
-use crate::shim;
+use crate::{selection, shim};
 use core::sync::atomic::Ordering;
 use kernel::error::to_result;
 use kernel::prelude::*;
@@ -18,9 +18,9 @@ use xcall::{CpuId, Lane};
 const NMI_DONE: c_int = 0;
 const NMI_HANDLED: c_int = 1;
 
-/// How long unloading waits for the last NMI of a CPU, in milliseconds: a virtual CPU may be off its
-/// processor for a while.
-const ROUND_TRIP_MS: u32 = 30_000;
+/// How long unloading waits for the last NMIs of all CPUs, in milliseconds: a virtual CPU may be off
+/// its processor for a while.
+const ROUND_TRIPS_MS: u32 = 30_000;
 
 /// Which NMI doorbell this machine has. The two exclude each other.
 fn kind_of(engine: &Engine) -> Option<Kind> {
@@ -87,12 +87,8 @@ impl Handlers {
 
     /// Rings each online CPU once more and waits until it has heard: then none of the NMIs sent
     /// before is under way. Nobody else rings any more.
-    fn last_round_trip(engine: &Engine, kind: Kind, bell: &Bell) {
-        let runs = |cpu: CpuId| {
-            let heard = engine.platform().heard.get(cpu);
-            // Relaxed: a counter; the NMI that raises it is what we wait for.
-            heard.map_or(0, |heard| heard.runs[kind as usize].load(Ordering::Relaxed))
-        };
+    fn last_round_trip(engine: &Engine, bell: &Bell) {
+        let mut left_ms = ROUND_TRIPS_MS;
         // SAFETY: Task context; unlocked below.
         unsafe { shim::xcall_shim_cpus_read_lock() };
         for cpu in (0..cpus()).map(CpuId) {
@@ -100,19 +96,15 @@ impl Handlers {
             if !unsafe { shim::xcall_shim_cpu_online(cpu.0) } {
                 continue;
             }
-            let before = runs(cpu);
-            bell.ring_last(engine.platform(), cpu);
-            let mut waited_ms = 0;
-            while runs(cpu) == before && waited_ms < ROUND_TRIP_MS {
-                // SAFETY: Task context.
-                unsafe { shim::xcall_shim_msleep(1) };
-                waited_ms += 1;
-            }
-            if runs(cpu) == before {
-                pr_warn!(
-                    "{}\n",
-                    format_args!("{} did not hear the last {}", cpu, kind.name())
-                );
+            match bell.ring_and_wait(engine.platform(), cpu, left_ms) {
+                Some(ms) => left_ms = ms,
+                None => {
+                    pr_warn!(
+                        "{}\n",
+                        format_args!("{} did not hear the last {}", cpu, bell.kind().name())
+                    );
+                    break;
+                }
             }
         }
         // SAFETY: Locked above.
@@ -123,11 +115,11 @@ impl Handlers {
 impl Drop for Handlers {
     fn drop(&mut self) {
         let bell = engine().and_then(|engine| {
-            let bell = engine.doorbells().find(|bell| bell.is_nmi())?;
-            Some((engine, bell))
+            let heard = |bell: &&Bell| bell.is_nmi() && selection::offered().contains(bell.kind());
+            Some((engine, engine.doorbells().find(heard)?))
         });
         if let Some((engine, bell)) = bell {
-            Self::last_round_trip(engine, bell.kind(), bell);
+            Self::last_round_trip(engine, bell);
             // It was heard; what it leaves may still be asked about as unknown.
             let credits = &engine.platform().credits;
             while credits.iter().any(|credit| !credit.lapsed(now_ns())) {

@@ -2,15 +2,16 @@
 //! Which doorbells calls ring: what the machine has shown to work, less what is forbidden, and of
 //! that what is forced or else the machine's default (`xcall::choice`).
 
-use crate::doorbell::{Kind, Kinds};
-use crate::platform::Engine;
+use crate::doorbell::{Bell, Kind, Kinds};
+use crate::platform::{current_cpu_racy, Engine};
+use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::prelude::*;
 use xcall::choice::{choose, parse_offered, Chosen};
-use xcall::{Error as CallError, Lane, Work, LANES};
+use xcall::{CpuId, Error as CallError, Lane, Platform, Work, LANES};
 
 /// How long a doorbell may take to be heard by every CPU when it is tried, in nanoseconds.
-const TRIAL_NS: u64 = 5_000_000_000;
+const TRIAL_NS: u64 = 4_000_000_000;
 
 /// What this module decided. Relaxed: any value ever set is a good one.
 static OFFERED: AtomicU32 = AtomicU32::new(0);
@@ -31,27 +32,65 @@ pub(crate) fn in_use(lane: Lane) -> Kinds {
 /// one else calls yet.
 pub(crate) fn try_all(engine: &Engine) {
     let mut heard = Kinds::NONE;
-    for kind in engine.doorbells().map(|bell| bell.kind()) {
-        engine.allow_doorbells(Lane::NmiSafe, |bell| bell.kind() == kind);
-        // SAFETY: An empty function may run anywhere.
-        let nothing = unsafe { Work::nmi_safe(&|| {}) }.within_ns(TRIAL_NS);
-        match engine.call_all(nothing) {
-            Ok(_) => heard.insert(kind),
-            Err(CallError::Timeout(timeout)) => pr_warn!(
+    for bell in engine.doorbells() {
+        let kind = bell.kind();
+        engine.allow_doorbells(Lane::NmiSafe, |other| other.kind() == kind);
+        match try_one(engine, bell) {
+            Ok(()) => heard.insert(kind),
+            Err(why) => pr_warn!(
                 "{}\n",
-                format_args!(
-                    "without doorbell {}: {} did not hear it",
-                    kind.name(),
-                    timeout.silent
-                )
-            ),
-            Err(error) => pr_warn!(
-                "{}\n",
-                format_args!("without doorbell {}: {}", kind.name(), error)
+                format_args!("without doorbell {}: {}", kind.name(), why)
             ),
         }
     }
     OFFERED.store(heard.0, Ordering::Relaxed);
+}
+
+/// Why a doorbell is not used.
+enum Unheard {
+    /// It was refused, or these CPUs did not hear it.
+    Call(CallError),
+    /// As above, rung with interrupts off.
+    WithIrqsOff(CallError),
+    /// This CPU did not hear a ring of its own.
+    Own(CpuId),
+}
+
+impl fmt::Display for Unheard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (error, how) = match self {
+            Unheard::Call(error) => (error, ""),
+            Unheard::WithIrqsOff(error) => (error, " rung with interrupts off"),
+            Unheard::Own(cpu) => return write!(f, "{cpu} did not hear a ring of its own"),
+        };
+        match error {
+            CallError::Timeout(timeout) => write!(f, "{} did not hear it{how}", timeout.silent),
+            error => write!(f, "{error}{how}"),
+        }
+    }
+}
+
+/// Rings every CPU, `bell` being the only doorbell allowed.
+fn try_one(engine: &Engine, bell: &Bell) -> core::result::Result<(), Unheard> {
+    let call = || {
+        // SAFETY: An empty function may run anywhere.
+        let nothing = unsafe { Work::nmi_safe(&|| {}) };
+        engine.call_all(nothing.within_ns(TRIAL_NS)).map(|_| ())
+    };
+    call().map_err(Unheard::Call)?;
+    // An NMI is sent another way then.
+    if bell.is_nmi() {
+        let irqs = engine.platform().irqs_off();
+        let result = call();
+        engine.platform().irqs_restore(irqs);
+        result.map_err(Unheard::WithIrqsOff)?;
+    }
+    // Where there is one CPU, nobody has rung yet.
+    let cpu = current_cpu_racy();
+    match bell.ring_and_wait(engine.platform(), cpu, (TRIAL_NS / 1_000_000) as u32) {
+        Some(_) => Ok(()),
+        None => Err(Unheard::Own(cpu)),
+    }
 }
 
 /// Follows the module's parameter, and says once what came of it. Task context.
@@ -75,6 +114,26 @@ pub(crate) fn decide(engine: &Engine, forced: Kinds) {
             offered,
             in_use(Lane::NmiSafe),
             in_use(Lane::Ordinary)
+        )
+    );
+}
+
+/// Takes `kind` out for good: a CPU would not hear it. Task context.
+pub(crate) fn give_up(engine: &Engine, kind: Kind) {
+    let without = !Kinds::of(kind).0;
+    let before = OFFERED.fetch_and(without, Ordering::Relaxed);
+    if !Kinds(before).contains(kind) {
+        // Not tried yet, or given up already.
+        return;
+    }
+    let left = before & without;
+    apply(engine, FORCED_AT_LOAD.load(Ordering::Relaxed));
+    pr_warn!(
+        "{}\n",
+        format_args!(
+            "without doorbell {} from now on: {} left",
+            kind.name(),
+            Kinds(left)
         )
     );
 }

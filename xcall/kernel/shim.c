@@ -154,7 +154,7 @@ MODULE_PARM_DESC(forbid, "Doorbells never to touch, of the same names (default: 
 
 static unsigned int deadline_ms = 10000;
 module_param(deadline_ms, uint, 0444);
-MODULE_PARM_DESC(deadline_ms, "Time limit of calls that set none, in milliseconds, 20000 at most (default: 10000; with interrupts off no call waits longer than 5000)");
+MODULE_PARM_DESC(deadline_ms, "Time limit of calls that set none, in milliseconds, 15000 at most (default: 10000; with interrupts off no call waits longer than 5000)");
 
 static unsigned int nmi_deadline_ms = 500;
 module_param(nmi_deadline_ms, uint, 0444);
@@ -207,8 +207,7 @@ int xcall_shim_register_nmi_handlers(void)
 
 	if (ret)
 		return ret;
-	/* First: some watchdog drivers take every NMI that gets as far for their own, and panic. */
-	ret = register_nmi_handler(NMI_UNKNOWN, xcall_shim_nmi_unknown, NMI_FLAG_FIRST, "xcall");
+	ret = register_nmi_handler(NMI_UNKNOWN, xcall_shim_nmi_unknown, 0, "xcall");
 	if (ret)
 		unregister_nmi_handler(NMI_LOCAL, "xcall");
 	return ret;
@@ -223,6 +222,11 @@ void xcall_shim_unregister_nmi_handlers(void)
 noinstr void xcall_shim_send_nmi(unsigned int cpu)
 {
 	xcall_compat_send_IPI_mask(cpumask_of(cpu), NMI_VECTOR);
+}
+
+noinstr unsigned int xcall_shim_cpumask_longs(void)
+{
+	return BITS_TO_LONGS(xcall_compat_cpumask_bits);
 }
 
 noinstr void xcall_shim_send_nmi_mask(const unsigned long *cpus)
@@ -298,9 +302,12 @@ noinstr void xcall_shim_irq_work_queue_ring(void)
 	irq_work_queue(this_cpu_ptr(&xcall_ring_irq_work));
 }
 
-void xcall_shim_irq_work_sync_ring(unsigned int cpu)
+void xcall_shim_irq_work_sync_rings(void)
 {
-	irq_work_sync(per_cpu_ptr(&xcall_ring_irq_work, cpu));
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu)
+		irq_work_sync(per_cpu_ptr(&xcall_ring_irq_work, cpu));
 }
 
 /* ---- posted calls --------------------------------------------------------------------- */
@@ -329,10 +336,14 @@ noinstr void xcall_shim_posts_mod_timer(u64 delay_ns)
 	mod_timer(this_cpu_ptr(&xcall_posts_timer), jiffies + nsecs_to_jiffies(delay_ns) + 1);
 }
 
-void xcall_shim_posts_stop(unsigned int cpu)
+void xcall_shim_posts_stop(void)
 {
-	irq_work_sync(per_cpu_ptr(&xcall_posts_irq_work, cpu));
-	timer_shutdown_sync(per_cpu_ptr(&xcall_posts_timer, cpu));
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		irq_work_sync(per_cpu_ptr(&xcall_posts_irq_work, cpu));
+		timer_shutdown_sync(per_cpu_ptr(&xcall_posts_timer, cpu));
+	}
 }
 
 /*

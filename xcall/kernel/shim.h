@@ -58,7 +58,8 @@ void xcall_shim_unregister_nmi_handlers(void);
 /* Context: any but NMI. */
 void xcall_shim_send_nmi(unsigned int cpu);
 void xcall_shim_send_nmi_mask(const unsigned long *cpus);
-/* Context: any. */
+/* Context: any. cpumask_longs: words of a cpumask that the kernel may look at. */
+unsigned int xcall_shim_cpumask_longs(void);
 bool xcall_shim_x2apic_mode(void);
 u32 xcall_shim_cpu_physical_id(unsigned int cpu);
 void xcall_shim_x2apic_icr_write(u32 low, u32 apic_id);
@@ -69,7 +70,7 @@ void xcall_shim_xapic_write(u32 reg, u32 value);
 int xcall_shim_smp_call_function_single_async(unsigned int cpu);
 void xcall_shim_irq_work_queue_ring(void);
 /* Context: task. */
-void xcall_shim_irq_work_sync_ring(unsigned int cpu);
+void xcall_shim_irq_work_sync_rings(void);
 
 /* Xen. Context: any. */
 bool xcall_shim_xen_domain(void);
@@ -87,7 +88,7 @@ void xcall_shim_unregister_xen_resume(void);
 /* Looking after posted calls. stop: task; irq_work_queue: any; mod_timer: any but NMI. */
 void xcall_shim_posts_irq_work_queue(void);
 void xcall_shim_posts_mod_timer(u64 delay_ns);
-void xcall_shim_posts_stop(unsigned int cpu);
+void xcall_shim_posts_stop(void);
 
 /* Printing what was recorded. queue: any; sync: task. */
 void xcall_shim_reports_irq_work_queue(void);

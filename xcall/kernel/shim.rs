@@ -44,6 +44,7 @@ extern "C" {
     pub(crate) fn xcall_shim_unregister_nmi_handlers();
     pub(crate) fn xcall_shim_send_nmi(cpu: c_uint);
     pub(crate) fn xcall_shim_send_nmi_mask(cpus: *const c_ulong);
+    pub(crate) fn xcall_shim_cpumask_longs() -> c_uint;
     pub(crate) fn xcall_shim_x2apic_mode() -> bool;
     pub(crate) fn xcall_shim_cpu_physical_id(cpu: c_uint) -> u32;
     pub(crate) fn xcall_shim_x2apic_icr_write(low: u32, apic_id: u32);
@@ -53,7 +54,7 @@ extern "C" {
     // Maskable IPI.
     pub(crate) fn xcall_shim_smp_call_function_single_async(cpu: c_uint) -> c_int;
     pub(crate) fn xcall_shim_irq_work_queue_ring();
-    pub(crate) fn xcall_shim_irq_work_sync_ring(cpu: c_uint);
+    pub(crate) fn xcall_shim_irq_work_sync_rings();
 
     // Xen.
     pub(crate) fn xcall_shim_xen_domain() -> bool;
@@ -70,7 +71,7 @@ extern "C" {
     // Posted calls.
     pub(crate) fn xcall_shim_posts_irq_work_queue();
     pub(crate) fn xcall_shim_posts_mod_timer(delay_ns: u64);
-    pub(crate) fn xcall_shim_posts_stop(cpu: c_uint);
+    pub(crate) fn xcall_shim_posts_stop();
 
     // Reports.
     pub(crate) fn xcall_shim_reports_irq_work_queue();

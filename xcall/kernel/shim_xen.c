@@ -11,6 +11,15 @@
 
 #if XCALL_COMPAT_XEN
 
+/* doorbell/event_channel.rs says the same of xen-sys's structures. */
+static_assert(sizeof(struct evtchn_alloc_unbound) == 8);
+static_assert(offsetof(struct evtchn_alloc_unbound, port) == 4);
+static_assert(sizeof(struct evtchn_bind_interdomain) == 12);
+static_assert(offsetof(struct evtchn_bind_interdomain, remote_port) == 4);
+static_assert(offsetof(struct evtchn_bind_interdomain, local_port) == 8);
+static_assert(sizeof(struct evtchn_send) == 4);
+static_assert(sizeof(struct evtchn_close) == 4);
+
 noinstr bool xcall_shim_xen_domain(void)
 {
 	return xen_domain();

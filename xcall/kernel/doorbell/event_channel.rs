@@ -9,7 +9,7 @@
 use super::{answer, Kind, Without};
 use crate::percpu::PerCpu;
 use crate::platform::engine;
-use crate::shim;
+use crate::{selection, shim};
 use core::ptr;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use kernel::error::to_result;
@@ -18,6 +18,12 @@ use xcall::{CpuId, Lane};
 
 /// Xen's name for the domain that asks (`include/xen/interface/xen.h`).
 const DOMID_SELF: u16 = 0x7ff0;
+
+// shim_xen.c says the same of Linux's structures.
+static_assertions::assert_eq_size!(xen_sys::evtchn_alloc_unbound, [u32; 2]);
+static_assertions::assert_eq_size!(xen_sys::evtchn_bind_interdomain, [u32; 3]);
+static_assertions::assert_eq_size!(xen_sys::evtchn_send, u32);
+static_assertions::assert_eq_size!(xen_sys::evtchn_close, u32);
 
 /// No port: Xen gives out none of this number.
 const NO_PORT: u32 = 0;
@@ -123,15 +129,16 @@ impl EventChannel {
         }
     }
 
-    /// Task context on `cpu`.
-    pub(super) fn cpu_online(&self, cpu: CpuId) {
+    /// Makes sure that `cpu` hears its channel. False: it will not. Task context; `cpu` is online.
+    pub(super) fn cpu_online(&self, cpu: CpuId) -> bool {
         let irq = self
             .channels
             .get(cpu)
             .map(|c| c.irq.load(Ordering::Relaxed));
         let result = match irq {
             Some(NO_IRQ) | None => self.bind(cpu),
-            // Xen moved it when the CPU went offline.
+            // The two-level ABI forgets which CPU a channel is for when that goes offline
+            // (`evtchn_2l_percpu_deinit`, drivers/xen/events/events_2l.c).
             // SAFETY: The interrupt is ours; task context.
             Some(irq) => to_result(unsafe { shim::xcall_shim_irq_set_affinity(irq, cpu.0) }),
         };
@@ -140,7 +147,9 @@ impl EventChannel {
                 "{}\n",
                 format_args!("no event channel for {}: error {}", cpu, error.to_errno())
             );
+            self.unbind(cpu);
         }
+        result.is_ok()
     }
 
     pub(super) fn ring_one(&self, cpu: CpuId) {
@@ -157,8 +166,10 @@ impl EventChannel {
         let _ = unsafe { event_channel_op(xen_sys::EVTCHNOP_send, &mut send) };
     }
 
-    /// After a save and restore Xen has forgotten all ports: makes them anew. Task context.
-    fn renew(&self) {
+    /// After a save and restore Xen has forgotten all ports: makes them anew, those of CPUs that are
+    /// offline when they come online. False: a CPU will not hear its own. Task context.
+    fn renew(&self) -> bool {
+        let mut all_heard = true;
         for cpu in (0..crate::percpu::cpus()).map(CpuId) {
             let Some(channel) = self.channels.get(cpu) else {
                 continue;
@@ -167,9 +178,12 @@ impl EventChannel {
             channel.send_port.store(NO_PORT, Ordering::Relaxed);
             if channel.irq.load(Ordering::Relaxed) != NO_IRQ {
                 self.unbind(cpu);
-                self.cpu_online(cpu);
+                // SAFETY: `cpu` is a possible one. CPUs do not come and go while devices are restored.
+                let online = unsafe { shim::xcall_shim_cpu_online(cpu.0) };
+                all_heard &= !online || self.cpu_online(cpu);
             }
         }
+        all_heard
     }
 
     pub(super) fn retire(&self) {
@@ -200,8 +214,10 @@ extern "C" fn xcall_xen_resumed() {
         return;
     };
     for bell in engine.doorbells() {
-        if let super::Bell::EventChannel(bell) = bell {
-            bell.renew();
+        if let super::Bell::EventChannel(channels) = bell {
+            if !channels.renew() {
+                selection::give_up(engine, bell.kind());
+            }
         }
     }
 }

@@ -9,7 +9,7 @@
 //! A ring to the own CPU would run at once, whatever its interrupts; an irq_work waits for them.
 
 use super::{answer, Bell, Kind, Without};
-use crate::percpu::{cpus, PerCpu};
+use crate::percpu::PerCpu;
 use crate::platform::{self, engine};
 use crate::shim;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -76,10 +76,8 @@ impl Ipi {
             // SAFETY: Task context.
             unsafe { shim::xcall_shim_msleep(1) };
         }
-        for cpu in 0..cpus() {
-            // SAFETY: Task context, `cpu` is a possible one.
-            unsafe { shim::xcall_shim_irq_work_sync_ring(cpu) };
-        }
+        // SAFETY: Task context.
+        unsafe { shim::xcall_shim_irq_work_sync_rings() };
         // Handlers run with interrupts off: the grace period in `clear_engine` outlasts them.
     }
 }

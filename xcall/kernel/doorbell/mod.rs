@@ -13,6 +13,7 @@ pub(crate) use nmi::Nmi;
 pub(crate) use xen_nmi::XenNmi;
 
 use crate::platform::{current_cpu_racy, Engine, Kernel};
+use crate::shim;
 use core::fmt;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -72,12 +73,16 @@ impl Kinds {
     pub(crate) const COUNT: usize = 4;
     pub(crate) const NONE: Kinds = Kinds(0);
 
+    pub(crate) const fn of(kind: Kind) -> Kinds {
+        Kinds(1 << kind as u8)
+    }
+
     pub(crate) const fn contains(self, kind: Kind) -> bool {
-        self.0 & (1 << kind as u8) != 0
+        self.0 & Kinds::of(kind).0 != 0
     }
 
     pub(crate) fn insert(&mut self, kind: Kind) {
-        self.0 |= 1 << kind as u8;
+        self.0 |= Kinds::of(kind).0;
     }
 
     /// As candidates for `xcall::choice`, those of `self` offered.
@@ -170,10 +175,12 @@ impl Bell {
         !self.kind().maskable()
     }
 
-    /// `cpu` comes online. Task context on that CPU.
-    pub(crate) fn cpu_online(&self, cpu: CpuId) {
-        if let Bell::EventChannel(bell) = self {
-            bell.cpu_online(cpu);
+    /// `cpu` comes online. False: it will not hear this doorbell. Task context.
+    #[must_use]
+    pub(crate) fn cpu_online(&self, cpu: CpuId) -> bool {
+        match self {
+            Bell::EventChannel(bell) => bell.cpu_online(cpu),
+            Bell::Ipi(_) | Bell::XenNmi(_) | Bell::Nmi(_) => true,
         }
     }
 
@@ -188,11 +195,23 @@ impl Bell {
         }
     }
 
-    /// Rings once more, for unloading: past the engine and the filter. Task context.
-    pub(crate) fn ring_last(&self, kernel: &Kernel, cpu: CpuId) {
+    /// Rings `cpu`, past the engine and the filter, and waits until its handler has run, at most
+    /// `most_ms` milliseconds. Returns how many are left; None: it has not run. Task context.
+    pub(crate) fn ring_and_wait(&self, kernel: &Kernel, cpu: CpuId, most_ms: u32) -> Option<u32> {
+        let runs = &kernel.heard.get(cpu)?.runs[self.kind() as usize];
+        // Relaxed: a counter; the handler that raises it is what we wait for.
+        let before = runs.load(Ordering::Relaxed);
         let here = kernel.pin();
         self.ring_one(&here, cpu);
         kernel.unpin(here);
+        for waited_ms in 0..=most_ms {
+            if runs.load(Ordering::Relaxed) != before {
+                return Some(most_ms - waited_ms);
+            }
+            // SAFETY: Task context.
+            unsafe { shim::xcall_shim_msleep(1) };
+        }
+        None
     }
 
     fn ring_all(&self, here: &Here, targets: CpuSet<'_>) {

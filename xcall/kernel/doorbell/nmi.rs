@@ -37,13 +37,16 @@ impl Nmi {
     }
 
     pub(super) fn ring_all(&self, here: &Here, targets: CpuSet<'_>) {
-        if may_be_within_ipi(here) {
+        // SAFETY: Answers a constant, or reads a variable that no longer changes.
+        let longs = unsafe { shim::xcall_shim_cpumask_longs() };
+        let is_cpumask = targets.words().len() >= longs as usize;
+        if may_be_within_ipi(here) || !is_cpumask {
             targets.iter().for_each(|cpu| self.ring_one(here, cpu));
             return;
         }
         targets.iter().for_each(leave_credit);
-        // SAFETY: Not an NMI. The words are laid out as a cpumask of `nr_cpu_ids` bits (CpuSet, and
-        // Engine::new got that number), and all that the kernel looks at.
+        // SAFETY: Not an NMI. The words are laid out as a cpumask's, and are all that the kernel
+        // looks at.
         unsafe { shim::xcall_shim_send_nmi_mask(targets.words().as_ptr().cast()) }
     }
 

@@ -50,8 +50,8 @@ struct xcall_work {
 	u32 reserved;
 	/*
 	 * Time limit of a waiting call in nanoseconds; 0: the module's
-	 * parameter deadline_ms. With interrupts off no wait is longer than
-	 * 5 s, in an NMI than its parameter nmi_deadline_ms.
+	 * parameter deadline_ms. No wait is longer than 15 s, with interrupts
+	 * off than 5 s, in an NMI than the parameter nmi_deadline_ms.
 	 */
 	u64 within_ns;
 };
@@ -188,8 +188,9 @@ int xcall_select_doorbells(const char *names);
  * Every ring asks filter first how often to ring cpu: 0, the ring is lost; 1,
  * as usual; 2, twice. A filter that spins delays the ring. What fault
  * injection needs, and nothing else should use. NULL: no filter; then no CPU
- * runs the old one any more when this returns. The filter is called from any
- * context, with preemption off. Task context. -EBUSY: there is one already.
+ * runs the old one any more when this returns (but for rings from where RCU is
+ * not watching, such as a probe in the idle loop). The filter is called from
+ * any context, with preemption off. Task context. -EBUSY: there is one already.
  */
 int xcall_set_ring_filter(unsigned int (*filter)(unsigned int cpu));
 
