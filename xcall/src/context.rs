@@ -15,7 +15,8 @@ pub enum Level {
     SoftIrq = 1,
     /// A hard interrupt.
     HardIrq = 2,
-    /// A non-maskable interrupt.
+    /// A non-maskable interrupt. Linux counts breakpoints and debug traps in the kernel as one too: there,
+    /// and in an NMI on top of it, waits share this level's slot and limits.
     Nmi = 3,
 }
 

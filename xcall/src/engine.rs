@@ -12,7 +12,6 @@ use crate::ring_set::RingSets;
 use crate::slot::{Slot, SlotRef, SLOTS};
 use crate::stats::{CpuCounters, Stats};
 use crate::table::{OutOfMemory, Table};
-use crate::wait::RING_AGAIN_MOST_NS;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_utils::CachePadded;
@@ -32,8 +31,8 @@ pub struct Config {
     pub irqs_off_deadline_ns: u64,
     /// No wait in an NMI is longer, in nanoseconds. Crash dumping gives up on a CPU after 1 s.
     pub nmi_deadline_ns: u64,
-    /// After how long a silent target is rung again, in nanoseconds, 1 to 64 ms; twice as long each
-    /// time after, up to 64 ms.
+    /// After how long a silent target is rung again, in nanoseconds, not 0; twice as long each time
+    /// after, up to 64 ms.
     pub ring_again_ns: u64,
 }
 
@@ -144,7 +143,7 @@ impl<P: Platform> Engine<P> {
         if config.cpus == 0 || config.cpus > MAX_CPUS {
             return Err(NewError::Cpus);
         }
-        config.ring_again_ns = config.ring_again_ns.clamp(1, RING_AGAIN_MOST_NS);
+        config.ring_again_ns = config.ring_again_ns.max(1);
         let cpus = config.cpus as usize;
         let geometry = Geometry::new(config.cpus);
         let set_words = words_for(config.cpus);

@@ -7,7 +7,7 @@ use crate::context::Here;
 use crate::cpu::{CpuId, CpuSet, CpuSetMut};
 use crate::engine::{Engine, SlotId};
 use crate::platform::Platform;
-use crate::send::Purpose;
+use crate::send::{Purpose, Ringing};
 use crate::slot::{Job, RESERVED, SLOTS};
 use crate::targets::{Targets, Whom};
 
@@ -83,7 +83,8 @@ impl<P: Platform> Engine<P> {
             slot.lane.set(work.lane as u64);
             slot.rung.set(rung.unwrap_or(0) as u64);
             let mut missed = 0;
-            let mail = self.send(here, id, work, &mailed, rung, &mut |cpu| {
+            let ringing = Ringing { rung, again: true };
+            let mail = self.send(here, id, work, &mailed, ringing, &mut |cpu| {
                 missed += 1;
                 offline(cpu);
             });

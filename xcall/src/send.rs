@@ -25,6 +25,16 @@ pub(crate) enum Purpose {
     Post,
 }
 
+/// How a call is rung for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ringing {
+    /// The doorbell; None: none can be rung from here.
+    pub(crate) rung: Option<Rung>,
+    /// Whether its targets are rung again while they stay silent. If not, no ring is saved: the one
+    /// that is due may have been lost.
+    pub(crate) again: bool,
+}
+
 /// What a send did.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sent {
@@ -92,17 +102,17 @@ impl<P: Platform> Engine<P> {
 
     /// Fills claimed slot `id`, publishes it to `targets` and rings where a ring is owed.
     ///
-    /// `rung` is the doorbell to ring; None: none can be rung from here. Calls `offline` for each
-    /// target that was offline.
+    /// Calls `offline` for each target that was offline.
     pub(crate) fn send(
         &self,
         here: &Here,
         id: SlotId,
         work: &Work<'_>,
         targets: &Targets<'_>,
-        rung: Option<Rung>,
+        ringing: Ringing,
         offline: &mut dyn FnMut(CpuId),
     ) -> Sent {
+        let Ringing { rung, again } = ringing;
         let own = self.own(here);
         let slot = self.slot(id);
         let bit = self.call_bit(id);
@@ -132,7 +142,7 @@ impl<P: Platform> Engine<P> {
                     };
                     match raised {
                         Raised::RingOwed => {}
-                        Raised::AlreadyDue if nested != 0 => {}
+                        Raised::AlreadyDue if nested != 0 || !again => {}
                         Raised::AlreadyDue => {
                             saved += 1;
                             to_ring.remove(cpu);

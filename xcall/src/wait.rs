@@ -13,12 +13,16 @@ use crate::engine::{Engine, SlotId};
 use crate::platform::Platform;
 use crate::point::{reach, Point};
 use crate::primitive::OwnCpu;
-use crate::send::Purpose;
+use crate::send::{Purpose, Ringing};
 use crate::slot::Job;
 use crate::targets::{Targets, Whom};
 
 /// The longest time between two rings at the same target, in nanoseconds.
-pub(crate) const RING_AGAIN_MOST_NS: u64 = 64_000_000;
+const RING_AGAIN_MOST_NS: u64 = 64_000_000;
+
+/// A wait nested in another has time for as many rings, in units of `ring_again_ns`, however little
+/// is left of the other's.
+pub(crate) const NESTED_RINGS: u64 = 16;
 
 /// How many waiting calls may be nested at each context level. A nesting is a function that waits,
 /// run by a wait: some 2 KiB of stack. An NMI has 8 KiB, an interrupt or a task 16 KiB on x86-64
@@ -33,6 +37,8 @@ struct Wait<'s> {
     rung: Rung,
     started_ns: u64,
     deadline_ns: u64,
+    /// That of the wait it is nested in.
+    outer_deadline_ns: u64,
     missed: Missed<'s>,
 }
 
@@ -157,24 +163,29 @@ impl<P: Platform> Engine<P> {
         }
         let id = self.claim_or_busy(here, Purpose::Wait)?;
         let started_ns = self.platform.now_ns();
+        let deadline = &own.deadline_ns[here.level() as usize];
+        let outer_deadline_ns = deadline.get();
         let mut wait = Wait {
             id,
             lane: work.lane,
             rung,
             started_ns,
-            deadline_ns: self.deadline(here, work, started_ns),
+            deadline_ns: self.deadline(here, work, started_ns, outer_deadline_ns),
+            outer_deadline_ns,
             missed,
         };
 
-        let deadline = &own.deadline_ns[here.level() as usize];
-        let outer_deadline_ns = deadline.get();
         deadline.set(wait.deadline_ns);
         waiting.set(depth + 1);
         own.counters
             .deepest
             .raise_to(own.waiting.iter().map(OwnCpu::get).sum());
 
-        let sent = self.send(here, id, work, &others, Some(rung), &mut |cpu| {
+        let ringing = Ringing {
+            rung: Some(rung),
+            again: wait.deadline_ns.saturating_sub(started_ns) > self.config.ring_again_ns,
+        };
+        let sent = self.send(here, id, work, &others, ringing, &mut |cpu| {
             wait.missed.offline(cpu)
         });
         let ran_here = self.run_own_part(here, whom, work);
@@ -220,9 +231,11 @@ impl<P: Platform> Engine<P> {
     }
 
     /// When a wait that begins now must be over: its own limit, that of its context, and that of the
-    /// wait on the same level that it is nested in, whose caller waits for the function that makes
-    /// this call. What interrupted that wait has limits of its own.
-    fn deadline(&self, here: &Here, work: &Work<'_>, now_ns: u64) -> u64 {
+    /// wait on the same level that it is nested in, which cannot return before the function that
+    /// makes this call has. What interrupted that wait has limits of its own.
+    ///
+    /// The function may be anybody's, and its targets well: it has time for some rings all the same.
+    fn deadline(&self, here: &Here, work: &Work<'_>, now_ns: u64, outer_ns: u64) -> u64 {
         let within_ns = work.within_ns.unwrap_or(self.config.deadline_ns);
         let longest_ns = if here.in_nmi() {
             self.config.nmi_deadline_ns
@@ -231,8 +244,11 @@ impl<P: Platform> Engine<P> {
         } else {
             self.config.irqs_off_deadline_ns
         };
-        let outer = self.own(here).deadline_ns[here.level() as usize].get();
-        now_ns.saturating_add(within_ns.min(longest_ns)).min(outer)
+        let least_ns =
+            now_ns.saturating_add(NESTED_RINGS.saturating_mul(self.config.ring_again_ns));
+        now_ns
+            .saturating_add(within_ns.min(longest_ns))
+            .min(outer_ns.max(least_ns))
     }
 
     fn wait(&self, here: &Here, wait: &mut Wait<'_>) {
@@ -252,15 +268,17 @@ impl<P: Platform> Engine<P> {
             let now_ns = self.platform.now_ns();
             if now_ns >= wait.deadline_ns {
                 self.withdraw(here, wait);
-                // Those left have started: they end.
+                // Those left have started: they end. What this wait runs meanwhile may be others'
+                // functions, which need not hurry for it any more.
                 wait.deadline_ns = u64::MAX;
+                self.own(here).deadline_ns[here.level() as usize].set(wait.outer_deadline_ns);
                 ring_again_ns = u64::MAX;
                 continue;
             }
             if now_ns >= ring_again_ns {
                 let missed = wait.missed.count();
                 self.climb(here, wait);
-                interval_ns = (interval_ns * 2).min(RING_AGAIN_MOST_NS);
+                interval_ns = interval_ns.saturating_mul(2).min(RING_AGAIN_MOST_NS);
                 ring_again_ns = now_ns.saturating_add(interval_ns);
                 if wait.missed.count() != missed {
                     continue;

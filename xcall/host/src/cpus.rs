@@ -225,7 +225,7 @@ impl<'e> Cpu<'e> {
             return 0;
         }
         let ran = if self.state.rung.swap(false, Acquire) {
-            self.answer_irq()
+            self.answer_irq() + self.answer_pending()
         } else {
             0
         };
@@ -253,7 +253,9 @@ impl<'e> Cpu<'e> {
 
     /// Runs `f` in a hard interrupt, at this instruction.
     pub fn irq<R>(&self, f: impl FnOnce() -> R) -> R {
-        self.state.interrupted(Level::HardIrq, f)
+        let result = self.state.interrupted(Level::HardIrq, f);
+        self.answer_pending();
+        result
     }
 
     /// Runs `f` in an NMI, at this instruction: no signal of ours is taken meanwhile.
@@ -266,10 +268,17 @@ impl<'e> Cpu<'e> {
             return;
         }
         self.state.set_irqs(true);
-        // Interrupts are on: a signal that comes from here on is answered by its handler.
-        while self.state.irq_pending.swap(false, Relaxed) {
-            self.answer_irq();
+        self.answer_pending();
+    }
+
+    /// Answers the maskable signals that came while interrupts were off, if they are on now: one
+    /// that comes from here on is answered by its handler. Returns calls run.
+    fn answer_pending(&self) -> u32 {
+        let mut ran = 0;
+        while self.state.irqs_are_on() && self.state.irq_pending.swap(false, Relaxed) {
+            ran += self.answer_irq();
         }
+        ran
     }
 
     fn answer_irq(&self) -> u32 {
@@ -281,6 +290,7 @@ impl<'e> Cpu<'e> {
     pub(crate) fn take_irq(&self) {
         if self.state.irqs_are_on() {
             self.answer_irq();
+            self.answer_pending();
         } else {
             self.state.irq_pending.store(true, Relaxed);
         }

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 use xcall::{Config, CpuId, CpuSet, CpuSetMut, Error, Lane, Timeout};
-use xcall_host::{act_as, Bell, Polled, Signal};
+use xcall_host::{act_as, with_played, Bell, Polled, Signal};
 
 const SHORT_NS: u64 = 20_000_000;
 
@@ -191,8 +191,90 @@ fn a_nested_wait_ends_with_the_outer_one() {
         let inner_age_ns = inner_age_ns.load(Relaxed);
         assert_ne!(inner_age_ns, 0, "the function ran within the outer wait");
         assert!(inner_age_ns <= outer.age_ns);
+        let least_ns = 16 * engine.config().ring_again_ns;
+        assert!(least_ns > SHORT_NS, "more than is left of the outer wait");
+        assert!(inner_age_ns >= least_ns, "it has time for some rings");
     });
     assert_balanced(&engine);
+}
+
+/// A wait in an NMI takes nothing over from the one it interrupted.
+#[test]
+fn an_nmi_has_a_limit_of_its_own() {
+    const LIMIT_NS: u64 = 5 * SHORT_NS;
+    let inner_age_ns = leak(AtomicU64::new(0));
+    let armed = leak(AtomicBool::new(true));
+    let engine = machine(config(2), |_| {
+        vec![Scripted::bell(move |_, _| {
+            if armed.swap(false, Relaxed) {
+                with_played(|cpu| {
+                    let cpu = cpu.expect("a CPU rings");
+                    let work = nmi_safe(&|| {}).within_ns(LIMIT_NS);
+                    let timeout = timeout(cpu.nmi(|| cpu.engine().call(CpuId(1), work)));
+                    inner_age_ns.store(timeout.age_ns, Relaxed);
+                });
+            }
+        })]
+    });
+    open(&engine, [0, 1]);
+    act_as(&engine, CpuId(0), |_| {
+        timeout(engine.call(CpuId(1), nmi_safe(&|| {}).within_ns(SHORT_NS)));
+    });
+    let inner_age_ns = inner_age_ns.load(Relaxed);
+    assert!(inner_age_ns >= LIMIT_NS, "{inner_age_ns}");
+}
+
+/// The target has started the call, so the caller stays, past its deadline. What it runs meanwhile has
+/// time limits of its own.
+#[test]
+fn a_wait_past_its_deadline_hurries_nobody() {
+    const LIMIT_NS: u64 = 5 * SHORT_NS;
+    let engine = &machine(config(4), polled);
+    // CPU3 is played by nobody.
+    open(engine, [3]);
+    let (started, over) = (AtomicBool::new(false), AtomicBool::new(false));
+    let inner_age_ns = AtomicU64::new(0);
+    crowd(engine, 3, |cpu| match cpu.id().0 {
+        0 => {
+            let long = || {
+                started.store(true, Release);
+                wait_until("the other call", None, || over.load(Acquire));
+            };
+            engine
+                .call(CpuId(1), nmi_safe(&long).within_ns(SHORT_NS))
+                .expect("it had started");
+        }
+        2 => {
+            wait_until("the start", Some(cpu), || started.load(Acquire));
+            std::thread::sleep(std::time::Duration::from_nanos(2 * SHORT_NS));
+            let inner = || {
+                let work = nmi_safe(&|| {}).within_ns(LIMIT_NS);
+                let timeout = timeout(engine.call(CpuId(3), work));
+                inner_age_ns.store(timeout.age_ns, Relaxed);
+            };
+            let result = engine.call(CpuId(0), nmi_safe(&inner));
+            over.store(true, Release);
+            result.unwrap();
+        }
+        _ => {}
+    });
+    let inner_age_ns = inner_age_ns.load(Relaxed);
+    assert!(inner_age_ns >= LIMIT_NS, "{inner_age_ns}");
+}
+
+/// A ring that was lost must not silence those who have no time to ring again.
+#[test]
+fn a_call_too_short_to_ring_again_saves_no_ring() {
+    let engine = machine(config(2), mute);
+    open(&engine, [0, 1]);
+    let short_ns = engine.config().ring_again_ns / 2;
+    act_as(&engine, CpuId(0), |_| {
+        for _ in 0..3 {
+            timeout(engine.call(CpuId(1), nmi_safe(&|| {}).within_ns(short_ns)));
+        }
+    });
+    let stats = engine.total_stats();
+    assert_eq!((stats.rings, stats.rings_saved), (3, 0));
 }
 
 /// Crash dumping waits a second for a CPU in an NMI; whatever limit a call asks for, it gets less.
