@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `/sys/kernel/debug/xcall`: the counters as plain tables, for people. Tools ask the exported
-//! functions.
+//! `/sys/kernel/debug/xcall`: the counters as plain tables, and the self-test. docs/guide.md shows
+//! them. Tables are for people and for `stress top`, which finds rows and columns by name.
 
 use crate::platform::engine;
 use crate::{selection, shim};
 use core::fmt::{self, Write};
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
-use xcall::{CpuId, Stats};
+use xcall::selftest::SelfTest;
+use xcall::tables;
+
+/// How long a call of the self-test may take, in nanoseconds.
+const TRIAL_NS: u64 = 5_000_000_000;
+
+static SELF_TEST: SelfTest = SelfTest::new(TRIAL_NS);
 
 /// A file being shown.
 struct SeqFile(*mut c_void);
@@ -22,59 +29,6 @@ impl Write for SeqFile {
             Ok(())
         }
     }
-}
-
-fn line(to: &mut SeqFile, name: impl fmt::Display, s: &Stats) -> fmt::Result {
-    writeln!(
-        to,
-        "{:<6} {:>12} {:>12} {:>10} {:>12} {:>12} {:>10} {:>11} {:>8} {:>6} {:>7}",
-        name,
-        s.made,
-        s.run,
-        s.withdrawn,
-        s.rings,
-        s.rings_saved,
-        s.rerings,
-        s.escalations,
-        s.timeouts,
-        s.busy,
-        s.deepest
-    )
-}
-
-fn stats(to: &mut SeqFile) -> fmt::Result {
-    let Some(engine) = engine() else {
-        return Ok(());
-    };
-    writeln!(
-        to,
-        "{:<6} {:>12} {:>12} {:>10} {:>12} {:>12} {:>10} {:>11} {:>8} {:>6} {:>7}",
-        "cpu",
-        "made",
-        "run",
-        "withdrawn",
-        "rings",
-        "saved",
-        "rerings",
-        "escalations",
-        "timeouts",
-        "busy",
-        "deepest"
-    )?;
-    let total = engine.total_stats();
-    for cpu in (0..engine.config().cpus).map(CpuId) {
-        if let Some(stats) = engine.stats(cpu) {
-            line(to, cpu.0, &stats)?;
-        }
-    }
-    line(to, "all", &total)?;
-    writeln!(to, "\nwaiting calls by duration, from (ns)")?;
-    for (bucket, calls) in total.latency.iter().enumerate() {
-        if *calls != 0 {
-            writeln!(to, "{:>16} {:>12}", 1u64 << bucket, calls)?;
-        }
-    }
-    Ok(())
 }
 
 fn doorbells(to: &mut SeqFile) -> fmt::Result {
@@ -106,10 +60,42 @@ fn doorbells(to: &mut SeqFile) -> fmt::Result {
     Ok(())
 }
 
+/// Tries the doorbells that were heard at load, and all kinds of calls.
+fn selftest(to: &mut SeqFile) -> fmt::Result {
+    let Some(engine) = engine() else {
+        return Ok(());
+    };
+    let heard = |cpu, number| {
+        let kind = engine.doorbells().nth(number)?.kind();
+        let heard = engine.platform().heard.get(cpu)?;
+        // Relaxed: a handler counts before it ends, and it is waited for.
+        selection::offered()
+            .contains(kind)
+            .then(|| heard.runs[kind as usize].load(Ordering::Relaxed))
+    };
+    SELF_TEST.show(engine, heard, to)
+}
+
 #[no_mangle]
 extern "C" fn xcall_show_stats(m: *mut c_void) {
+    if let Some(engine) = engine() {
+        // A full buffer is the kernel's to see.
+        let _ = tables::stats(engine, &mut SeqFile(m));
+    }
+}
+
+#[no_mangle]
+extern "C" fn xcall_show_latency(m: *mut c_void) {
+    if let Some(engine) = engine() {
+        // A full buffer is the kernel's to see.
+        let _ = tables::latency(engine, &mut SeqFile(m));
+    }
+}
+
+#[no_mangle]
+extern "C" fn xcall_show_selftest(m: *mut c_void) {
     // A full buffer is the kernel's to see.
-    let _ = stats(&mut SeqFile(m));
+    let _ = selftest(&mut SeqFile(m));
 }
 
 #[no_mangle]

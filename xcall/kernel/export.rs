@@ -266,7 +266,7 @@ fn stats_of(stats: &xcall::Stats) -> Stats {
         timeouts: stats.timeouts,
         busy: stats.busy,
         deepest: stats.deepest,
-        latency: stats.latency,
+        latency: stats.latency.0,
     }
 }
 

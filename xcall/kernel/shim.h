@@ -110,6 +110,8 @@ int xcall_shim_seq_write(struct seq_file *m, const void *text, size_t len);
 /* What Rust defines, for the shim to call. */
 void xcall_show_stats(struct seq_file *m);
 void xcall_show_doorbells(struct seq_file *m);
+void xcall_show_latency(struct seq_file *m);
+void xcall_show_selftest(struct seq_file *m);
 int xcall_nmi_local(void);
 int xcall_nmi_unknown(void);
 void xcall_event_channel_rung(void);

@@ -42,6 +42,8 @@ pub struct Work<'a> {
     pub(crate) arg: *mut c_void,
     pub(crate) lane: Lane,
     pub(crate) within_ns: Option<u64>,
+    /// The doorbell to ring, and no other.
+    pub(crate) through: Option<usize>,
     _argument: PhantomData<&'a ()>,
 }
 
@@ -59,6 +61,7 @@ impl<'a> Work<'a> {
             arg,
             lane,
             within_ns: None,
+            through: None,
             _argument: PhantomData,
         }
     }
@@ -90,6 +93,16 @@ impl<'a> Work<'a> {
     #[must_use]
     pub const fn within_ns(mut self, ns: u64) -> Self {
         self.within_ns = Some(ns);
+        self
+    }
+
+    /// Has a waiting call ring doorbell `number`, in the order of
+    /// [`Engine::doorbells`](crate::Engine::doorbells), and no other: allowed or not, without
+    /// climbing. For trying a doorbell beside other traffic. The call is refused with
+    /// [`Error::NoDoorbell`] where that one does not serve it.
+    #[must_use]
+    pub const fn through(mut self, number: usize) -> Self {
+        self.through = Some(number);
         self
     }
 

@@ -85,6 +85,13 @@ impl<D: Doorbell> Ladder<D> {
         })
     }
 
+    /// `rung` itself, allowed or not, if calls of `lane` can ring it from `here`.
+    pub(crate) fn alone(&self, here: &Here, lane: Lane, rung: Rung) -> Option<Rung> {
+        let bell = self.get(rung)?;
+        let serves = bell.drains(lane) && (!here.in_nmi() || bell.rings_from_nmi());
+        serves.then_some(rung)
+    }
+
     /// Whether `lane` may use any doorbell at all, here or elsewhere.
     pub(crate) fn has_any(&self, lane: Lane) -> bool {
         // Relaxed: see the field.

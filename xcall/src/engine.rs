@@ -5,6 +5,7 @@ use crate::call::{Lane, LANES};
 use crate::context::{Here, LEVELS};
 use crate::cpu::{words_for, CpuId, MAX_CPUS};
 use crate::doorbell::Ladder;
+use crate::histogram::Histogram;
 use crate::mailbox::{new_line, CallBit, Geometry, Line, Mailbox};
 use crate::platform::Platform;
 use crate::primitive::{AtomicU64, OwnCpu};
@@ -228,6 +229,17 @@ impl<P: Platform> Engine<P> {
             own.counters.add_rest_to(&mut stats);
         }
         stats
+    }
+
+    /// Waiting calls of `cpu` to other CPUs that rang doorbell `number` last, in the order of
+    /// [`Engine::doorbells`], by how long they took. A call whose ring was saved counts with the
+    /// doorbell it would have rung. None if there is no such CPU or doorbell. Any context.
+    pub fn latency(&self, cpu: CpuId, number: usize) -> Option<Histogram> {
+        let own = self.own.get(cpu.index())?;
+        self.ladder.get(number)?;
+        let mut histogram = Histogram::default();
+        own.counters.add_latency_to(number, &mut histogram);
+        Some(histogram)
     }
 
     /// Bytes an engine for `cpus` CPUs takes.

@@ -43,6 +43,7 @@ mod doorbell;
 mod drain;
 mod engine;
 mod flush;
+mod histogram;
 mod hotplug;
 mod mailbox;
 mod platform;
@@ -51,10 +52,12 @@ mod post;
 mod primitive;
 pub mod report;
 mod ring_set;
+pub mod selftest;
 mod send;
 mod slot;
 mod stats;
 mod table;
+pub mod tables;
 mod targets;
 mod wait;
 
@@ -64,9 +67,10 @@ pub use cpu::{words_for, CpuId, CpuList, CpuSet, CpuSetMut, MAX_CPUS, NAMED_CPUS
 pub use doorbell::{Doorbell, MAX_DOORBELLS};
 pub use engine::{Config, Engine, NewError};
 pub use flush::FlushError;
+pub use histogram::{Histogram, LATENCY_BUCKETS};
 pub use platform::Platform;
 pub use slot::SLOTS;
-pub use stats::{Stats, LATENCY_BUCKETS};
+pub use stats::Stats;
 pub use wait::DEEPEST_WAITS;
 
 /// What models of the engine use; not there in other builds.

@@ -123,6 +123,15 @@ impl Counter {
         }
     }
 
+    /// One that no model looks at.
+    pub(crate) const fn unmodelled() -> Self {
+        Self {
+            plain: CoreAtomicU64::new(0),
+            #[cfg(loom)]
+            modelled: None,
+        }
+    }
+
     #[inline]
     pub(crate) fn add(&self, n: u64, order: Ordering) {
         #[cfg(loom)]

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Statistics: what each CPU did, and a log2 histogram of how long its calls took.
+//! Statistics: what each CPU did, and log2 histograms of how long its calls took, one a doorbell.
 //!
 //! Counters decide nothing. Their order matters in one place only: a snapshot never shows more
 //! calls run or withdrawn than made, because a call is counted as made before it is published, and
 //! a snapshot reads `made` last.
 
+use crate::doorbell::{Rung, MAX_DOORBELLS};
+use crate::histogram::{bucket_of, Histogram, LATENCY_BUCKETS};
 use crate::primitive::{Counter, Ordering};
-use core::ops::AddAssign;
-
-/// Buckets of the latency histogram: bucket `n` counts calls that took `2^n` to `2^(n+1) - 1` ns;
-/// the last one also everything longer (9 minutes and up).
-pub const LATENCY_BUCKETS: usize = 40;
 
 /// The counters of one CPU.
 #[derive(Debug)]
@@ -25,7 +22,8 @@ pub(crate) struct CpuCounters {
     pub(crate) timeouts: Counter,
     pub(crate) busy: Counter,
     pub(crate) deepest: Counter,
-    latency: [Counter; LATENCY_BUCKETS],
+    /// By the doorbell last rung. A waiting call counts once, whatever the number of rows.
+    latency: [[Counter; LATENCY_BUCKETS]; MAX_DOORBELLS],
 }
 
 impl CpuCounters {
@@ -41,7 +39,7 @@ impl CpuCounters {
             timeouts: Counter::new(),
             busy: Counter::new(),
             deepest: Counter::new(),
-            latency: core::array::from_fn(|_| Counter::new()),
+            latency: [const { [const { Counter::unmodelled() }; LATENCY_BUCKETS] }; MAX_DOORBELLS],
         }
     }
 
@@ -77,10 +75,18 @@ impl CpuCounters {
         }
     }
 
+    /// Counts a waiting call that took `ns` and rang `rung` last.
     #[inline]
-    pub(crate) fn count_latency(&self, ns: u64) {
-        let bucket = (ns.max(1).ilog2() as usize).min(LATENCY_BUCKETS - 1);
-        self.count(&self.latency[bucket], 1);
+    pub(crate) fn count_latency(&self, rung: Rung, ns: u64) {
+        self.count(&self.latency[rung % MAX_DOORBELLS][bucket_of(ns)], 1);
+    }
+
+    /// Adds the calls that rang `rung` last.
+    pub(crate) fn add_latency_to(&self, rung: Rung, histogram: &mut Histogram) {
+        for (sum, bucket) in histogram.0.iter_mut().zip(&self.latency[rung]) {
+            // Relaxed: orders nothing.
+            *sum += bucket.load(Ordering::Relaxed);
+        }
     }
 
     /// Adds what a reader must see before it reads `made`.
@@ -102,14 +108,14 @@ impl CpuCounters {
         stats.timeouts += read(&self.timeouts);
         stats.busy += read(&self.busy);
         stats.deepest = stats.deepest.max(read(&self.deepest));
-        for (sum, bucket) in stats.latency.iter_mut().zip(&self.latency) {
-            sum.add_assign(read(bucket));
+        for rung in 0..MAX_DOORBELLS {
+            self.add_latency_to(rung, &mut stats.latency);
         }
     }
 }
 
 /// A snapshot of counters, of one CPU or of all. Counts of calls count each target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Stats {
     /// Calls made from here (self-calls included).
@@ -132,24 +138,6 @@ pub struct Stats {
     pub busy: u64,
     /// Deepest nesting of waiting calls.
     pub deepest: u64,
-    /// Waiting calls by how long they took, see [`LATENCY_BUCKETS`].
-    pub latency: [u64; LATENCY_BUCKETS],
-}
-
-impl Default for Stats {
-    fn default() -> Self {
-        Self {
-            made: 0,
-            run: 0,
-            withdrawn: 0,
-            rings: 0,
-            rings_saved: 0,
-            rerings: 0,
-            escalations: 0,
-            timeouts: 0,
-            busy: 0,
-            deepest: 0,
-            latency: [0; LATENCY_BUCKETS],
-        }
-    }
+    /// Waiting calls to other CPUs by how long they took, whatever came of them.
+    pub latency: Histogram,
 }

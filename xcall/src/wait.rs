@@ -35,6 +35,8 @@ struct Wait<'s> {
     lane: Lane,
     /// The doorbell last rung.
     rung: Rung,
+    /// Whether stronger ones may be.
+    climbs: bool,
     started_ns: u64,
     deadline_ns: u64,
     /// That of the wait it is nested in.
@@ -153,7 +155,10 @@ impl<P: Platform> Engine<P> {
                 offline: missed.offline,
             });
         }
-        let rung = self.ladder.at_least(here, work.lane, 0);
+        let rung = match work.through {
+            None => self.ladder.at_least(here, work.lane, 0),
+            Some(rung) => self.ladder.alone(here, work.lane, rung),
+        };
         let rung = rung.ok_or(Error::NoDoorbell)?;
         let own = self.own(here);
         let waiting = &own.waiting[here.level() as usize];
@@ -169,6 +174,7 @@ impl<P: Platform> Engine<P> {
             id,
             lane: work.lane,
             rung,
+            climbs: work.through.is_none(),
             started_ns,
             deadline_ns: self.deadline(here, work, started_ns, outer_deadline_ns),
             outer_deadline_ns,
@@ -197,7 +203,7 @@ impl<P: Platform> Engine<P> {
         self.tend_here(here);
 
         let age_ns = self.platform.now_ns().saturating_sub(started_ns);
-        own.counters.count_latency(age_ns);
+        own.counters.count_latency(wait.rung, age_ns);
         let ran = ran_here + sent.targeted - wait.missed.count();
         Targets::absent(whom, self.config.cpus).for_each(|cpu| wait.missed.offline(cpu));
         let reached = Reached {
@@ -305,7 +311,8 @@ impl<P: Platform> Engine<P> {
 
     /// Rings again, with the next stronger doorbell if there is one.
     fn climb(&self, here: &Here, wait: &mut Wait<'_>) {
-        if let Some(stronger) = self.ladder.at_least(here, wait.lane, wait.rung + 1) {
+        let above = |rung: Rung| self.ladder.at_least(here, wait.lane, rung + 1);
+        if let Some(stronger) = above(wait.rung).filter(|_| wait.climbs) {
             let counters = &self.own(here).counters;
             counters.count(&counters.escalations, 1);
             wait.rung = stronger;

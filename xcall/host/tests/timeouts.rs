@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
-use xcall::{Config, CpuId, CpuSet, CpuSetMut, Error, Lane, Timeout};
+use xcall::{Config, CpuId, CpuSet, CpuSetMut, Doorbell, Error, Lane, Timeout};
 use xcall_host::{act_as, with_played, Bell, Polled, Signal};
 
 const SHORT_NS: u64 = 20_000_000;
@@ -329,5 +329,62 @@ fn what_an_error_says() {
             text.ends_with(" ms, last doorbell scripted, withdrawn"),
             "{text}"
         );
+    });
+}
+
+/// How long calls took is kept by the doorbell they rang last.
+#[test]
+fn latency_by_the_doorbell_last_rung() {
+    // Of a mute one and one that is heard: calls climb to the second.
+    let bells = |cpus: &std::sync::Arc<xcall_host::Cpus>| {
+        let mut bells = mute(cpus);
+        bells.extend(signal(cpus));
+        bells
+    };
+    let engine = machine(config(2), bells);
+    crowd(&engine, 2, |cpu| {
+        if cpu.id() == CpuId(0) {
+            engine.call(CpuId(1), nmi_safe(&|| {})).unwrap();
+            engine.call(CpuId(0), nmi_safe(&|| {})).unwrap();
+        }
+    });
+    let calls = |cpu, number| engine.latency(CpuId(cpu), number).map(|h| h.calls());
+    // The target polls: it may have answered before the call climbed.
+    let climbed = engine.total_stats().escalations;
+    assert!(climbed <= 1);
+    assert_eq!(calls(0, 0), Some(1 - climbed));
+    assert_eq!(calls(0, 1), Some(climbed));
+    assert_eq!(calls(1, 0), Some(0));
+    assert_eq!((calls(0, 2), calls(2, 0)), (None, None));
+    assert_eq!(engine.total_stats().latency.calls(), 1, "own CPU: no wait");
+}
+
+/// A call through one doorbell rings that one only, allowed or not, and does not climb.
+#[test]
+fn a_call_through_one_doorbell() {
+    let bells = |cpus: &std::sync::Arc<xcall_host::Cpus>| {
+        let mut bells = mute(cpus);
+        bells.extend(signal(cpus));
+        bells
+    };
+    let engine = machine(config(2), bells);
+    open(&engine, [0, 1]);
+    let name_of = |number| {
+        act_as(&engine, CpuId(0), |_| {
+            let work = nmi_safe(&|| {}).within_ns(SHORT_NS).through(number);
+            timeout(engine.call(CpuId(1), work)).last_doorbell
+        })
+    };
+    assert_eq!(name_of(0), "scripted");
+    assert_eq!(engine.total_stats().escalations, 0);
+    engine.allow_doorbells(Lane::NmiSafe, |bell| bell.name() == "scripted");
+    assert_eq!(name_of(1), "signal", "allowed or not");
+    assert_eq!(engine.latency(CpuId(0), 0).unwrap().calls(), 1);
+    assert_eq!(engine.latency(CpuId(0), 1).unwrap().calls(), 1);
+    act_as(&engine, CpuId(0), |_| {
+        for (lane, number) in [(Lane::Ordinary, 1), (Lane::NmiSafe, 2), (Lane::NmiSafe, 9)] {
+            let result = engine.call(CpuId(1), work(lane, &|| {}).through(number));
+            assert_eq!(result, Err(Error::NoDoorbell), "{lane:?} {number}");
+        }
     });
 }
