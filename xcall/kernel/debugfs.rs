@@ -68,7 +68,7 @@ fn selftest(to: &mut SeqFile) -> fmt::Result {
     let heard = |cpu, number| {
         let kind = engine.doorbells().nth(number)?.kind();
         let heard = engine.platform().heard.get(cpu)?;
-        // Relaxed: a handler counts before it ends, and it is waited for.
+        // Relaxed: a handler counts after its calls: if too late for this look, the next one sees it.
         selection::offered()
             .contains(kind)
             .then(|| heard.runs[kind as usize].load(Ordering::Relaxed))

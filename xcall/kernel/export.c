@@ -15,6 +15,7 @@ EXPORT_SYMBOL_GPL(xcall_flush);
 EXPORT_SYMBOL_GPL(xcall_cpu_stats);
 EXPORT_SYMBOL_GPL(xcall_total_stats);
 EXPORT_SYMBOL_GPL(xcall_doorbell);
+EXPORT_SYMBOL_GPL(xcall_latency);
 EXPORT_SYMBOL_GPL(xcall_select_doorbells);
 EXPORT_SYMBOL_GPL(xcall_set_ring_filter);
 EXPORT_SYMBOL_GPL(xcall_nmi_counts);

@@ -8,7 +8,9 @@ use crate::{selection, timeouts};
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use xcall::{words_for, CpuId, CpuList, CpuSet, CpuSetMut, FlushError, Lane, Reached};
-use xcall_interface::{Cpus, Doorbell, NmiCounts, Report, RingFilter, Stats, Work, DOORBELL_NAME};
+use xcall_interface::{
+    Cpus, Doorbell, NmiCounts, Report, RingFilter, Stats, Work, DOORBELL_NAME, LATENCY_BUCKETS,
+};
 
 /// The errno of a call.
 fn errno(error: &xcall::Error) -> c_int {
@@ -97,6 +99,19 @@ pub(crate) fn copy_name(to: &mut [u8; DOORBELL_NAME], name: &str) {
     to[taken..].fill(0);
 }
 
+/// Ends a call that was not made: an empty report, the errno.
+///
+/// # Safety
+///
+/// `report` is null or valid for writes.
+unsafe fn refuse(error: Error, report: *mut Report) -> c_int {
+    if !report.is_null() {
+        // SAFETY: Valid, says our caller.
+        unsafe { report.write(Report::default()) };
+    }
+    error.to_errno()
+}
+
 /// Ends a waiting call: fills in the report, has a timeout logged, gives the errno.
 ///
 /// # Safety
@@ -143,7 +158,8 @@ unsafe extern "C" fn xcall_call(cpu: u32, work: *const Work, report: *mut Report
     // SAFETY: The caller's duties; the call ends before this returns.
     let result = match unsafe { checked(work) } {
         Ok(work) => engine.call(CpuId(cpu), work),
-        Err(error) => return error.to_errno(),
+        // SAFETY: The caller's duties.
+        Err(error) => return unsafe { refuse(error, report) },
     };
     let reached = result.map(|()| Reached {
         ran: 1,
@@ -167,7 +183,8 @@ unsafe extern "C" fn xcall_call_many(
         return ENXIO.to_errno();
     };
     if core::ptr::eq(targets, missed) {
-        return EINVAL.to_errno();
+        // SAFETY: The caller's duties.
+        return unsafe { refuse(EINVAL, report) };
     }
     // SAFETY: The caller's duties; the call ends before this returns.
     match unsafe { (set_of(targets), checked(work)) } {
@@ -175,7 +192,8 @@ unsafe extern "C" fn xcall_call_many(
         (Ok(targets), Ok(work)) => unsafe {
             finish(engine.call_many(targets, work, emptied(missed)), report)
         },
-        (Err(error), _) | (_, Err(error)) => error.to_errno(),
+        // SAFETY: The caller's duties.
+        (Err(error), _) | (_, Err(error)) => unsafe { refuse(error, report) },
     }
 }
 
@@ -191,7 +209,8 @@ unsafe extern "C" fn xcall_call_all(work: *const Work, report: *mut Report) -> c
     match unsafe { checked(work) } {
         // SAFETY: The caller's duties.
         Ok(work) => unsafe { finish(engine.call_all(work), report) },
-        Err(error) => error.to_errno(),
+        // SAFETY: The caller's duties.
+        Err(error) => unsafe { refuse(error, report) },
     }
 }
 
@@ -310,6 +329,25 @@ unsafe extern "C" fn xcall_doorbell(index: u32, doorbell: *mut Doorbell) -> c_in
         Some(found) => {
             // SAFETY: Valid, says our caller.
             unsafe { doorbell.write(found) };
+            0
+        }
+    }
+}
+
+/// # Safety
+///
+/// The duties named in `interface/lib.rs`.
+#[no_mangle]
+unsafe extern "C" fn xcall_latency(index: u32, buckets: *mut u64) -> c_int {
+    let Some(engine) = engine() else {
+        return ENXIO.to_errno();
+    };
+    match selection::latency(engine, index) {
+        None => ENOENT.to_errno(),
+        Some(_) if buckets.is_null() => EINVAL.to_errno(),
+        Some(found) => {
+            // SAFETY: Room for as many buckets, says our caller.
+            unsafe { buckets.cast::<[u64; LATENCY_BUCKETS]>().write(found.0) };
             0
         }
     }

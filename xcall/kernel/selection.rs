@@ -8,7 +8,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::prelude::*;
 use xcall::choice::{choose, parse_offered, Chosen};
-use xcall::{CpuId, Error as CallError, Lane, Platform, Work, LANES};
+use xcall::{CpuId, Error as CallError, Histogram, Lane, Platform, Work, LANES};
 
 /// How long a doorbell may take to be heard by every CPU when it is tried, in nanoseconds.
 const TRIAL_NS: u64 = 4_000_000_000;
@@ -183,4 +183,19 @@ pub(crate) fn describe(engine: &Engine, index: u32) -> Option<xcall_interface::D
         doorbell.heard_empty += heard.empty[kind as usize].load(Ordering::Relaxed);
     }
     Some(doorbell)
+}
+
+/// How long calls took that rang doorbell number `index` last; none, if this machine lacks it. None
+/// past the last.
+pub(crate) fn latency(engine: &Engine, index: u32) -> Option<Histogram> {
+    let kind = *Kind::ALL.get(index as usize)?;
+    let mut sum = Histogram::default();
+    if let Some(number) = engine.doorbells().position(|bell| bell.kind() == kind) {
+        for cpu in (0..engine.config().cpus).map(CpuId) {
+            if let Some(histogram) = engine.latency(cpu, number) {
+                sum += &histogram;
+            }
+        }
+    }
+    Some(sum)
 }

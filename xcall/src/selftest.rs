@@ -372,11 +372,15 @@ impl<P: Platform> Run<'_, P> {
         let mut sent = 0;
         for cpu in self.online() {
             for lane in Lane::ALL {
-                let mut result = self.engine.post(cpu, counting(runs, lane));
-                if result == Err(Error::Busy) {
+                let give_up_ns = self.engine.platform.now_ns().saturating_add(self.within_ns);
+                let result = loop {
+                    let result = self.engine.post(cpu, counting(runs, lane));
+                    // Others may post so much that every slot is taken.
+                    if result != Err(Error::Busy) || self.engine.platform.now_ns() >= give_up_ns {
+                        break result;
+                    }
                     flush()?;
-                    result = self.engine.post(cpu, counting(runs, lane));
-                }
+                };
                 match result {
                     Ok(()) => sent += 1,
                     Err(Error::Offline) => {}

@@ -80,6 +80,35 @@ pub fn modules(tools: &Tools, kernel: &Kernel, allow_warnings: bool) -> Result<V
     load_order(&place)
 }
 
+/// The sample by itself, as somebody else's module would be built: against the kernel's headers,
+/// `xcall.h` and the `Module.symvers` of [`modules`], without Rust.
+pub fn sample_alone(tools: &Tools, kernel: &Kernel) -> Result<()> {
+    modules(tools, kernel, false)?;
+    let series = kernel.series;
+    let folder = format!("{series}-alone");
+    let lock = repo::kbuild().join(format!("{folder}.lock"));
+    let _lock = cache::lock_file(&lock, "another build")?;
+    let place = repo::kbuild().join(&folder);
+    cache::remove_tree(&place)?;
+    fs::create_dir_all(&place)?;
+    for name in ["Kbuild", "Makefile", "xcall_sample.c"] {
+        fs::copy(repo::root().join("samples").join(name), place.join(name))?;
+    }
+    let chroot = Chroot::new(&tools.cache, &tools.sysroot)?;
+    let mut make = chroot.command("make");
+    make.args(["-C", &format!("/build/{folder}"), "RUSTC=/bin/false"]);
+    make.arg(format!("KDIR={}", tools.sysroot.headers(kernel)?));
+    make.arg(format!("XCALL=/build/{series}"));
+    let output = crate::progress::run(&format!("sample for {series}"), &mut make, &log(&folder))?;
+    check_warnings(&output, false, &log(&folder))?;
+    let module = fs::read(place.join("xcall_sample.ko")).context("no xcall_sample.ko")?;
+    ensure!(
+        depends(&module) == ["xcall"],
+        "the sample does not depend on xcall alone"
+    );
+    Ok(())
+}
+
 /// Clippy over the kernel side, warnings denied.
 pub fn clippy(tools: &Tools, kernel: &Kernel) -> Result<()> {
     // A folder of its own: what clippy emits is not what a build emits.

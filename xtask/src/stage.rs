@@ -17,6 +17,7 @@ const SOURCES: &[&str] = &[
     "Kbuild",
     "kernel-compat",
     "provider",
+    "samples",
     "scripts",
     "stress",
     "xcall",

@@ -63,6 +63,9 @@ pub fn command(args: &Args) -> Result<u8> {
         steps.run(&format!("build {series}"), || {
             build::modules(&machine()?.tools, kernel, false).map(|_| ())
         })?;
+        steps.run(&format!("sample {series}"), || {
+            build::sample_alone(&machine()?.tools, kernel)
+        })?;
     }
     let scenarios = scenario::all()?;
     for kernel in kernels {

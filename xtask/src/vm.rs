@@ -315,7 +315,10 @@ fn initramfs(machine: &Machine, boot: &Boot, nonce: &str) -> Result<Vec<u8>> {
     for path in &boot.modules {
         let name = file_name(path)?;
         archive.copy(path, &format!("modules/{name}"))?;
-        modules.push(name);
+        // Samples do what they show when they are loaded: whoever wants that loads them.
+        if !name.ends_with("_sample.ko") {
+            modules.push(name);
+        }
     }
     for path in &boot.copies {
         // A link's name, but what it points to.

@@ -2,25 +2,27 @@
 /*
  * Cross-CPU calls that cannot lock up: what xcall.ko offers to other modules.
  *
- * From Rust, use the crate xcall_interface (xcall/kernel/interface/lib.rs):
- * it declares the same functions and structures. A module that links against
- * these symbols holds xcall.ko in place by itself.
+ * docs/guide.md shows how to build against it, samples/xcall_sample.c how to
+ * use it. From Rust, use the crate xcall_interface
+ * (xcall/kernel/interface/lib.rs): it declares the same functions and
+ * structures. A module that links against these symbols holds xcall.ko in
+ * place by itself.
  *
- * Unless it says otherwise, a function may be called from any context: task,
- * softirq, hard interrupt, NMI, interrupts on or off, inside a called
- * function.
+ * Context "any": task, softirq, hard interrupt, NMI, interrupts on or off,
+ * inside a called function.
  *
- * Errors:
+ * Errors of calls and posts:
  *   -ENXIO      offline: no such CPU, it takes no calls, or the kernel has
- *               begun to panic; nothing ran, nothing will
+ *               begun to panic
  *   -ETIMEDOUT  targets did not start in time and will not; the others ran it
  *   -EBUSY      waiting calls are nested too deep on this CPU (two in an NMI,
  *               four elsewhere), or all call slots that this context may use
  *               are taken: too many posted calls under way
  *   -EDEADLK    a waiting ordinary call with interrupts off or in an NMI
  *   -EOPNOTSUPP no doorbell allowed for this lane can be rung from here
- *   -EINVAL     an argument makes no sense; targets and missed are one set
- * With any but -ETIMEDOUT nothing was sent.
+ *   -EINVAL     work is NULL or makes no sense; a set of targets is NULL, or
+ *               is the set of those missed too
+ * With any but -ETIMEDOUT nothing ran and nothing will.
  */
 #ifndef XCALL_H
 #define XCALL_H
@@ -81,36 +83,85 @@ struct xcall_report {
 	char last_doorbell[XCALL_DOORBELL_NAME];
 };
 
-/*
- * Run work on cpu, or on each of targets, or on every CPU that is online (the
- * caller's own is one like the others), and wait until it is done.
+/**
+ * xcall_call() - run work on one CPU and wait until it is done
+ * @cpu: the CPU; the caller's own is one like the others
+ * @work: what to run
+ * @report: filled in, whatever comes of it, unless NULL
  *
- * Work of lane XCALL_ORDINARY: from a task or softirq with interrupts on.
- * report may be NULL. missed may be NULL; else it receives every target, by
- * number, that did not and will not run the work. Returns 0 or an error;
- * targets found offline are an error of xcall_call() only.
+ * It returns by the work's time limit, plus the running time of the calls this
+ * CPU answers meanwhile, and of this one's function where that has started.
+ *
+ * Context: any for lane XCALL_NMI_SAFE. For XCALL_ORDINARY a task or softirq
+ * with interrupts on.
+ * Return: 0: it ran, once, and the caller sees what it wrote. Else an error.
  */
 int xcall_call(unsigned int cpu, const struct xcall_work *work, struct xcall_report *report);
+
+/**
+ * xcall_call_many() - run work on each CPU of a set and wait until all are done
+ * @targets: the CPUs; the caller's own may be one of them
+ * @work: what to run
+ * @missed: unless NULL, emptied, and filled with every target, by number, that
+ *          was offline or silent; another set than @targets
+ * @report: filled in, whatever comes of it, unless NULL
+ *
+ * Context: as for xcall_call().
+ * Return: 0: it ran once on each target that was online; those that were not
+ * are in @report and @missed, and no error. Else an error; after any but
+ * -ETIMEDOUT @missed is empty, or untouched after -EINVAL: nothing ran.
+ */
 int xcall_call_many(const struct cpumask *targets, const struct xcall_work *work,
 		    struct cpumask *missed, struct xcall_report *report);
+
+/**
+ * xcall_call_all() - run work on every CPU that is online, the caller's too
+ * @work: what to run
+ * @report: filled in, whatever comes of it, unless NULL; names no offline CPUs
+ *
+ * Context: as for xcall_call().
+ * Return: 0 or an error.
+ */
 int xcall_call_all(const struct xcall_work *work, struct xcall_report *report);
 
-/*
- * Send work and return: it runs on each target once, soon. The argument stays
- * valid until xcall_flush() has returned 0, or until the caller knows by other
- * means that the function has run. within_ns has no meaning here.
+/**
+ * xcall_post() - send work to one CPU and return
+ * @cpu: the CPU; on the caller's own it has run at return, where its lane may
+ *       run in the caller's context
+ * @work: what to run, once, soon; within_ns has no meaning. The structure may
+ *        go when this returns; what @work->arg points to, and the function,
+ *        stay until xcall_flush() has returned 0, or until the caller knows by
+ *        other means that the function has run
  *
- * xcall_post() returns 0 or an error, xcall_post_many() to how many targets it
- * was sent, or an error; missed, if not NULL, receives those that were offline.
+ * Context: any, both lanes.
+ * Return: 0: it is sent. Else -ENXIO, -EBUSY, -EOPNOTSUPP or -EINVAL.
  */
 int xcall_post(unsigned int cpu, const struct xcall_work *work);
+
+/**
+ * xcall_post_many() - send work to each CPU of a set and return
+ * @targets: the CPUs
+ * @work: as for xcall_post()
+ * @missed: unless NULL, emptied, and filled with the targets that were offline;
+ *          another set than @targets
+ *
+ * Context: any, both lanes.
+ * Return: to how many it was sent, 0 if all are offline. Else -ENXIO (after a
+ * panic has begun), -EBUSY, -EOPNOTSUPP or -EINVAL.
+ */
 int xcall_post_many(const struct cpumask *targets, const struct xcall_work *work,
 		    struct cpumask *missed);
 
-/*
- * Wait until all calls posted before, from any CPU, have ended: what a module
- * that posts does before it unloads. within_ns 0: no limit. A task that may
- * sleep; -EDEADLK elsewhere, -ETIMEDOUT: still under way.
+/**
+ * xcall_flush() - wait until all calls posted before, from any CPU, have ended
+ * @within_ns: for how long at most, in nanoseconds; 0: no limit
+ *
+ * What a module that posts does before it unloads, and when its init fails
+ * after it has posted.
+ *
+ * Context: a task that may sleep.
+ * Return: 0; -EDEADLK in another context; -ETIMEDOUT: still under way, the
+ * module must stay.
  */
 int xcall_flush(u64 within_ns);
 
@@ -138,15 +189,29 @@ struct xcall_stats {
 	u64 busy;
 	/* Deepest nesting of waiting calls. */
 	u64 deepest;
-	/* Waiting calls by duration: bucket n counts 2^n to 2^(n+1) - 1 ns. */
+	/*
+	 * Waiting calls to other CPUs, by duration: bucket n counts those of
+	 * 2^n to 2^(n+1) - 1 ns, the last one also the longer ones.
+	 */
 	u64 latency[XCALL_LATENCY_BUCKETS];
 };
 
-/*
- * The counters of one CPU (-EINVAL: no such CPU), or of all together: this
- * never shows more calls run or withdrawn than made.
+/**
+ * xcall_cpu_stats() - the counters of one CPU
+ * @cpu: the CPU, online or not
+ * @stats: filled in
+ *
+ * Context: any.
+ * Return: 0; -EINVAL: no such CPU, or @stats is NULL.
  */
 int xcall_cpu_stats(unsigned int cpu, struct xcall_stats *stats);
+
+/**
+ * xcall_total_stats() - the counters of all CPUs together
+ * @stats: filled in; never shows more calls run or withdrawn than made
+ *
+ * Context: any; takes time for each CPU that the machine could have.
+ */
 void xcall_total_stats(struct xcall_stats *stats);
 
 /* A doorbell that xcall knows. */
@@ -172,25 +237,55 @@ struct xcall_doorbell {
 /* It can be rung from an NMI. */
 #define XCALL_DOORBELL_FROM_NMI		0x10
 
-/* Doorbell number index, from 0, weakest first. -ENOENT past the last. */
+/**
+ * xcall_doorbell() - what there is to know about a doorbell
+ * @index: its number, from 0, weakest first
+ * @doorbell: filled in
+ *
+ * Context: any.
+ * Return: 0; -ENOENT past the last; -EINVAL: @doorbell is NULL.
+ */
 int xcall_doorbell(unsigned int index, struct xcall_doorbell *doorbell);
 
-/*
- * Lets calls use the doorbells in names, separated by commas, and no others;
- * NULL or "": the module's choice at load. A lane that none of them serves
- * keeps that choice. For everybody on this machine: a means of tests, and of
- * the administrator. -ENOENT: no such doorbell, or this machine does not have
- * it; nothing changes.
+/**
+ * xcall_latency() - how long waiting calls took that rang this doorbell last
+ * @index: its number, as for xcall_doorbell()
+ * @buckets: XCALL_LATENCY_BUCKETS of them, filled in as in struct xcall_stats,
+ *           for all CPUs together
+ *
+ * A call whose ring was saved counts with the doorbell it would have rung.
+ *
+ * Context: any; takes time for each CPU that the machine could have.
+ * Return: 0; -ENOENT past the last doorbell; -EINVAL: @buckets is NULL.
+ */
+int xcall_latency(unsigned int index, u64 *buckets);
+
+/**
+ * xcall_select_doorbells() - let calls use certain doorbells and no others
+ * @names: their names, separated by commas; NULL or "": the choice at load
+ *
+ * A lane that none of them serves keeps the machine's own choice. This is for
+ * everybody on this machine: a means of tests, and of the administrator.
+ *
+ * Context: any.
+ * Return: 0; -ENOENT: no such doorbell, or this machine does not have it;
+ * nothing changes.
  */
 int xcall_select_doorbells(const char *names);
 
-/*
- * Every ring asks filter first how often to ring cpu: 0, the ring is lost; 1,
- * as usual; 2, twice. A filter that spins delays the ring. What fault
- * injection needs, and nothing else should use. NULL: no filter; then no CPU
- * runs the old one any more when this returns (but for rings from where RCU is
- * not watching, such as a probe in the idle loop). The filter is called from
- * any context, with preemption off. Task context. -EBUSY: there is one already.
+/**
+ * xcall_set_ring_filter() - spoil rings
+ * @filter: asked before every ring, with the CPU, how often to ring: 0, the
+ *          ring is lost; 1, as usual; 2, twice. One that spins delays the ring.
+ *          It is called from any context, with preemption off. NULL: no filter;
+ *          then no CPU runs the old one any more when this returns (but for
+ *          rings from where RCU is not watching, such as a probe in the idle
+ *          loop)
+ *
+ * What fault injection needs, and nothing else should use.
+ *
+ * Context: a task that may sleep.
+ * Return: 0; -EBUSY: there is a filter already.
  */
 int xcall_set_ring_filter(unsigned int (*filter)(unsigned int cpu));
 
@@ -205,6 +300,12 @@ struct xcall_nmi_counts {
 	u64 unknown_claimed;
 };
 
+/**
+ * xcall_nmi_counts() - what became of NMIs, on all CPUs together
+ * @counts: filled in
+ *
+ * Context: any.
+ */
 void xcall_nmi_counts(struct xcall_nmi_counts *counts);
 
 #endif

@@ -90,7 +90,7 @@ pub struct Stats {
     pub busy: u64,
     /// Deepest nesting of waiting calls.
     pub deepest: u64,
-    /// Waiting calls by duration: bucket `n` counts `2^n` to `2^(n+1) - 1` ns.
+    /// Waiting calls to other CPUs by duration: bucket `n` counts `2^n` to `2^(n+1) - 1` ns.
     pub latency: [u64; LATENCY_BUCKETS],
 }
 
@@ -139,6 +139,8 @@ pub struct NmiCounts {
 // include/xcall.h says the same of its structures.
 const _: () = {
     assert!(size_of::<Work>() == 32);
+    assert!(core::mem::offset_of!(Work, within_ns) == 24);
+    assert!(core::mem::offset_of!(Report, age_ns) == 80);
     assert!(size_of::<Cpus>() == 36);
     assert!(size_of::<Report>() == 104);
     assert!(size_of::<Stats>() == 400);
@@ -170,6 +172,7 @@ extern "C" {
     pub fn xcall_cpu_stats(cpu: u32, stats: *mut Stats) -> i32;
     pub fn xcall_total_stats(stats: *mut Stats);
     pub fn xcall_doorbell(index: u32, doorbell: *mut Doorbell) -> i32;
+    pub fn xcall_latency(index: u32, buckets: *mut u64) -> i32;
     pub fn xcall_select_doorbells(names: *const u8) -> i32;
     pub fn xcall_set_ring_filter(filter: Option<RingFilter>) -> i32;
     pub fn xcall_nmi_counts(counts: *mut NmiCounts);

@@ -1,0 +1,34 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# /sys/kernel/debug/xcall: root's alone, readable, and the self-test passes, beside a storm too.
+# stress top and stress report read what the guest counts.
+
+folder=/sys/kernel/debug/xcall
+fail() {
+	echo "$1" >&2
+	exit 3
+}
+
+for file in doorbells stats latency selftest; do
+	mode=$(stat -c %a $folder/$file)
+	[ "$mode" = 400 ] || fail "$file: mode $mode"
+	echo "$file:"
+	cat $folder/$file >/tmp/$file || fail "$file: cannot be read"
+	cat /tmp/$file
+done
+tail -n 1 /tmp/selftest | grep -q ' 0 failed$' || fail "the self-test failed"
+doorbells=$(stress guest --list-doorbells)
+for doorbell in $doorbells; do
+	grep -q "^$doorbell, .* ok " /tmp/selftest || fail "$doorbell: not tried"
+done
+
+# Beside a storm with posted calls, which may take every slot for a while.
+stress guest --detach --pattern mixed --seconds 20 >/dev/null || fail "no storm"
+for round in 1 2 3; do
+	cat $folder/selftest >/tmp/selftest
+	tail -n 1 /tmp/selftest | grep -q ' 0 failed$' || { cat /tmp/selftest; fail "beside a storm"; }
+done
+stress top --once --json >/tmp/top || fail "stress top"
+cat /tmp/top
+grep -q '"calls_per_s":[1-9]' /tmp/top || fail "stress top saw no calls"
+grep -q '"p50_ns":[1-9]' /tmp/top || fail "stress top saw no latencies"
