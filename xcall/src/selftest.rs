@@ -224,6 +224,9 @@ impl SelfTest {
             tried += 1;
             failed += u32::from(outcome.is_err());
             let line = match outcome {
+                Ok(_) if trial == Trial::Refusal => {
+                    writeln!(to, "{trial:<26} ok      refused, as it must be")
+                }
                 Ok(calls) => writeln!(to, "{trial:<26} ok      {calls} calls"),
                 Err(failure) => writeln!(to, "{trial:<26} FAILED  {failure}"),
             };
