@@ -8,7 +8,7 @@ use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
 use kernel::prelude::*;
 use kernel::transmute::{AsBytes, FromBytes};
 use kernel::uaccess::{UserPtr, UserSlice};
-use xcall_stress_protocol::{ioctl, Doorbells, Progress, Request, Totals};
+use xcall_stress_protocol::{ioctl, Doorbells, Latency, Progress, Request, Row, Totals};
 
 /// An open file, by number.
 pub(crate) struct Session(u64);
@@ -30,6 +30,11 @@ unsafe impl Message for Doorbells {}
 unsafe impl Message for Progress {}
 // SAFETY: as above.
 unsafe impl Message for Totals {}
+
+// SAFETY: as above.
+unsafe impl Message for Row {}
+// SAFETY: as above.
+unsafe impl Message for Latency {}
 
 // SAFETY: integers take any bits.
 unsafe impl<T: Message> FromBytes for Wire<T> {}
@@ -57,6 +62,8 @@ impl MiscDevice for Session {
             ioctl::START => running::start(&receive(arg)?, session.0)?,
             ioctl::STOP => running::stop()?,
             ioctl::PROGRESS => answer(arg, running::progress)?,
+            ioctl::ROW => exchange(arg, running::row)?,
+            ioctl::LATENCY => exchange(arg, running::latency)?,
             ioctl::RESULT => answer(arg, running::result)?,
             _ => return Err(ENOTTY),
         }
@@ -82,7 +89,12 @@ fn receive<T: Message>(arg: usize) -> Result<T> {
 
 /// Checks the size that user space expects, then writes what `of` gives.
 fn answer<T: Message>(arg: usize, of: impl FnOnce() -> Result<T>) -> Result {
-    receive::<T>(arg)?;
+    exchange(arg, |_: &T| of())
+}
+
+/// As [`answer`], by what the structure asks.
+fn exchange<T: Message>(arg: usize, of: impl FnOnce(&T) -> Result<T>) -> Result {
+    let asked = receive::<T>(arg)?;
     let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
-    slice.writer().write(&Wire(of()?))
+    slice.writer().write(&Wire(of(&asked)?))
 }

@@ -7,7 +7,7 @@ use core::sync::atomic::AtomicU64;
 use kernel::prelude::*;
 use xcall_interface as xcall;
 use xcall_storm::{EngineCounters, Entry, Failure, Job, Lane, Machine, Silence, Ticket};
-use xcall_stress_protocol::FUNCTION;
+use xcall_stress_protocol::{FUNCTION, LATENCY_BUCKETS, NAME};
 
 /// This kernel.
 pub(crate) struct Guest {
@@ -184,6 +184,19 @@ impl Machine for Guest {
         }
     }
 
+    fn doorbell_latency(
+        &self,
+        number: usize,
+        buckets: &mut [u64; LATENCY_BUCKETS],
+    ) -> Option<[u8; NAME]> {
+        let mut bell = xcall::Doorbell::default();
+        // SAFETY: `bell` is valid for writes.
+        let known = unsafe { xcall::xcall_doorbell(number as u32, &mut bell) } == 0;
+        // SAFETY: there is room for as many buckets as there are.
+        let filled = unsafe { xcall::xcall_latency(number as u32, buckets.as_mut_ptr()) } == 0;
+        (known && filled).then_some(bell.name)
+    }
+
     fn faults(&self) -> u64 {
         faults::hits()
     }
@@ -205,3 +218,5 @@ unsafe extern "C" fn xcall_stress_called(arg: *mut c_void) {
     // SAFETY: promised by the caller.
     unsafe { xcall_storm::called::<Guest>(arg) }
 }
+
+const _: () = assert!(LATENCY_BUCKETS == xcall::LATENCY_BUCKETS && NAME == xcall::DOORBELL_NAME);

@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 use kernel::prelude::*;
 use xcall_storm::{Plan, Refusal, Storm, Surroundings, Ticket};
-use xcall_stress_protocol::{Progress, Request, Totals, CPU_WORDS};
+use xcall_stress_protocol::{Latency, Progress, Request, Row, Totals, CPU_WORDS};
 
 /// How long to wait for posted calls before saying that one still does.
 const FLUSH_NS: u64 = 10_000_000_000;
@@ -183,6 +183,27 @@ pub(crate) fn progress() -> Result<Progress> {
             elapsed_ms: storm.elapsed_ns() / 1_000_000,
         })
     })
+}
+
+/// What `of` says of a storm that is over.
+fn over<R>(of: impl FnOnce(&Storm<Guest>) -> Result<R>) -> Result<R> {
+    with(|slot| {
+        let storm = &slot.as_ref().ok_or(ENODATA)?.storm;
+        match storm.is_running() {
+            true => Err(EBUSY),
+            false => of(storm),
+        }
+    })
+}
+
+/// Who called whom.
+pub(crate) fn row(asked: &Row) -> Result<Row> {
+    over(|storm| storm.row(asked.caller, asked.first).ok_or(ENOENT))
+}
+
+/// How long calls took, by doorbell.
+pub(crate) fn latency(asked: &Latency) -> Result<Latency> {
+    over(|storm| storm.latency(asked.number).ok_or(ENOENT))
 }
 
 /// What came of a storm that is over; it is gone then.

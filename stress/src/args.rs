@@ -3,6 +3,7 @@
 
 use anyhow::{bail, ensure, Context, Result};
 use clap::{builder::PossibleValue, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 use std::str::FromStr;
 use xcall_stress_protocol::{
     put_text, Faults, Pattern, Request, CALLERS_IRQS_OFF, CPU_WORDS, DETACH, MAX_CPUS, NAMES,
@@ -30,6 +31,64 @@ pub enum Mode {
     /// Storm on this kernel, through xcall.ko and xcall_stress.ko
     #[command(after_help = EXIT_STATUS)]
     Guest(GuestArgs),
+    /// What calls are made on this machine, live, by xcall.ko's counters
+    Top(TopArgs),
+    /// Storm, and write one HTML page: latencies, who called whom, rings
+    #[command(after_help = EXIT_STATUS)]
+    Report(ReportArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub struct TopArgs {
+    /// Show one interval and exit
+    #[arg(long)]
+    pub once: bool,
+
+    /// A JSON object a line instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    /// Seconds between two looks
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = interval)]
+    pub every: f64,
+
+    /// Where xcall.ko's tables are
+    #[arg(long, value_name = "FOLDER", default_value = "/sys/kernel/debug/xcall")]
+    pub debugfs: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// Where to storm
+    #[arg(value_enum, required_unless_present = "from")]
+    pub place: Option<Place>,
+
+    /// Write there [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// No storm: a page of what --json wrote
+    #[arg(long, value_name = "FILE", conflicts_with = "place")]
+    pub from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub storm: StormArgs,
+}
+
+/// Where a storm blows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Place {
+    /// On threads that play CPUs
+    Host,
+    /// On this kernel
+    Guest,
+}
+
+/// A number of seconds that is an interval.
+fn interval(text: &str) -> Result<f64> {
+    let seconds: f64 = text.parse().context("not a number")?;
+    ensure!((0.01..=86400.0).contains(&seconds), "not in 0.01 to 86400");
+    Ok(seconds)
 }
 
 #[derive(Debug, clap::Args)]
@@ -272,7 +331,7 @@ mod tests {
         let args = Args::try_parse_from(["stress", "host"].iter().chain(args))?;
         match args.mode {
             Mode::Host(storm) => storm.request(),
-            Mode::Guest(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Storms on this kernel, through the storm module's device.
 
-use crate::args::GuestArgs;
+use crate::args::{GuestArgs, StormArgs};
+use crate::record::{Details, Record};
 use crate::{report, watch};
 use anyhow::{anyhow, bail, Context, Result};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use xcall_stress_protocol::{ioctl, text, Doorbells, Progress, Request, Totals, DEVICE};
+use std::sync::atomic::AtomicBool;
+use xcall_stress_protocol::{
+    ioctl, text, Doorbells, Latency, Progress, Request, Row, Totals, DEVICE, LATENCY_BUCKETS, NAME,
+};
 
 /// Lists the doorbells, weakest first, a line each.
 pub fn list_doorbells() -> Result<bool> {
@@ -28,20 +32,40 @@ pub fn storm(args: &GuestArgs) -> Result<bool> {
         println!("the storm goes on until its end, or until xcall_stress is unloaded");
         return Ok(true);
     }
-    let progress = watch::Progress::new(!args.storm.json);
-    loop {
-        if watch::interrupted(&stop) {
-            device.stop()?;
-        }
-        let so_far = device.progress()?;
-        progress.show(so_far.calls, so_far.elapsed_ms * 1_000_000);
-        if so_far.running == 0 {
-            break;
-        }
-        std::thread::sleep(watch::EVERY);
-    }
-    drop(progress);
+    device.follow(&stop, !args.storm.json)?;
     report::show(&args.storm, &device.result()?)
+}
+
+/// Storms through the module, and keeps all there is to know of it.
+pub fn record(args: &StormArgs) -> Result<Record> {
+    let device = Device::open()?;
+    let stop = watch::on_interrupt()?;
+    device.start(&args.request()?)?;
+    device.follow(&stop, !args.json)?;
+    let details = Details::gather(
+        |caller, first| {
+            let asked = Row {
+                size: size_of::<Row>() as u32,
+                caller,
+                first,
+                ..Row::default()
+            };
+            device.ask(ioctl::ROW, asked).context("who called whom")
+        },
+        |number| {
+            let asked = Latency {
+                size: size_of::<Latency>() as u32,
+                number,
+                name: [0; NAME],
+                buckets: [0; LATENCY_BUCKETS],
+            };
+            let found = device.ask(ioctl::LATENCY, asked);
+            found.context("how long calls took")
+        },
+    )?;
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
+    let machine = format!("Linux {}", release.unwrap_or_default().trim());
+    Ok(Record::new(machine, args, &device.result()?, &details))
 }
 
 /// The open device.
@@ -117,6 +141,22 @@ impl Device {
         Err(anyhow!("no storm: {why}"))
     }
 
+    /// Waits for the storm's end, and shows how far it is.
+    fn follow(&self, stop: &AtomicBool, shown: bool) -> Result<()> {
+        let progress = watch::Progress::new(shown);
+        loop {
+            if watch::interrupted(stop) {
+                self.stop()?;
+            }
+            let so_far = self.progress()?;
+            progress.show(so_far.calls, so_far.elapsed_ms * 1_000_000);
+            if so_far.running == 0 {
+                return Ok(());
+            }
+            std::thread::sleep(watch::EVERY);
+        }
+    }
+
     fn stop(&self) -> Result<()> {
         // SAFETY: no argument.
         match unsafe { libc::ioctl(self.0.as_raw_fd(), ioctl::STOP as _, 0) } {
@@ -142,6 +182,15 @@ impl Device {
         self.ioctl(ioctl::RESULT, &mut totals)
             .context("the storm's result")?;
         Ok(totals)
+    }
+
+    /// None: past the last one.
+    fn ask<T>(&self, number: u32, mut value: T) -> Result<Option<T>> {
+        match self.ioctl(number, &mut value) {
+            Ok(()) => Ok(Some(value)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn ioctl<T>(&self, number: u32, value: &mut T) -> io::Result<()> {

@@ -2,6 +2,7 @@
 //! Storms on threads.
 
 use crate::args::StormArgs;
+use crate::record::{Details, Record};
 use crate::{report, watch};
 use anyhow::{bail, ensure, Context, Result};
 use std::ffi::c_void;
@@ -17,7 +18,9 @@ use xcall_host::{
 use xcall_storm::{
     EngineCounters, Entry, Failure, Job, Lane, Machine, Plan, Silence, Storm, Surroundings, Ticket,
 };
-use xcall_stress_protocol::{put_text, text, Request, CPU_WORDS, FUNCTION, NAME, NAMES};
+use xcall_stress_protocol::{
+    put_text, text, Request, Totals, CPU_WORDS, FUNCTION, LATENCY_BUCKETS, NAME, NAMES,
+};
 
 /// CPUs that take part unless the command line says otherwise.
 const CPUS: u64 = 0b1111;
@@ -30,6 +33,18 @@ const FLUSH_NS: u64 = 30_000_000_000;
 
 /// Storms on threads. Returns whether every call was accounted for.
 pub fn storm(args: &StormArgs) -> Result<bool> {
+    let (totals, _) = blow(args)?;
+    report::show(args, &totals)
+}
+
+/// Storms on threads, and keeps all there is to know of it.
+pub fn record(args: &StormArgs) -> Result<Record> {
+    let (totals, details) = blow(args)?;
+    let machine = "threads that play CPUs".to_owned();
+    Ok(Record::new(machine, args, &totals, &details))
+}
+
+fn blow(args: &StormArgs) -> Result<(Totals, Details)> {
     let mut request = args.request()?;
     if request.cpus.iter().all(|w| *w == 0) {
         request.cpus[0] = CPUS;
@@ -81,12 +96,16 @@ pub fn storm(args: &StormArgs) -> Result<bool> {
         }
     });
     let totals = storm.totals(names);
+    let details = Details::gather(
+        |caller, first| Ok(storm.row(caller, first)),
+        |number| Ok(storm.latency(number)),
+    )?;
     if failed.load(Relaxed) {
         // Tickets are still in use: they must not be freed.
         std::mem::forget(storm);
         eprintln!("stress: posted calls did not come back within 30 s");
     }
-    report::show(args, &totals)
+    Ok((totals, details))
 }
 
 /// A machine of threads, and its engine.
@@ -306,6 +325,24 @@ impl Machine for Threads {
         }
     }
 
+    fn doorbell_latency(
+        &self,
+        number: usize,
+        buckets: &mut [u64; LATENCY_BUCKETS],
+    ) -> Option<[u8; NAME]> {
+        let bell = self.engine.doorbells().nth(number)?;
+        buckets.fill(0);
+        for cpu in (0..self.engine.config().cpus).map(CpuId) {
+            let histogram = self.engine.latency(cpu, number)?;
+            for (sum, calls) in buckets.iter_mut().zip(histogram.0) {
+                *sum += calls;
+            }
+        }
+        let mut name = [0; NAME];
+        put_text(&mut name, bell.name());
+        Some(name)
+    }
+
     fn faults(&self) -> u64 {
         self.faulty.iter().map(|bell| bell.faults()).sum()
     }
@@ -326,3 +363,4 @@ unsafe extern "C" fn xcall_stress_called(arg: *mut c_void) {
 }
 
 const _: () = assert!(CPU_WORDS * 64 == xcall::MAX_CPUS as usize);
+const _: () = assert!(LATENCY_BUCKETS == xcall::LATENCY_BUCKETS);

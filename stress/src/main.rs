@@ -2,12 +2,18 @@
 //! Storms of cross-CPU calls, and whether every call ran exactly once.
 //!
 //! `stress host` blows on threads that play CPUs, `stress guest` through xcall_stress.ko on the
-//! kernel it runs on. Both keep the same accounts (crate `xcall-storm`).
+//! kernel it runs on. Both keep the same accounts (crate `xcall-storm`). `stress report` makes a page
+//! of such a storm; `stress top` shows what anybody's calls do on a machine with xcall.ko.
 
 mod args;
+mod chart;
+mod counters;
 mod guest;
 mod host;
+mod page;
+mod record;
 mod report;
+mod top;
 mod watch;
 
 use args::{Args, Mode};
@@ -27,6 +33,8 @@ fn main() -> ExitCode {
         Mode::Host(storm) => host::storm(storm),
         Mode::Guest(guest) if guest.list_doorbells => guest::list_doorbells(),
         Mode::Guest(guest) => guest::storm(guest),
+        Mode::Top(args) => top::top(args),
+        Mode::Report(args) => page::report(args),
     };
     ExitCode::from(match result {
         Ok(true) => CLEAN,

@@ -25,12 +25,17 @@ pub const FUNCTION: usize = 64;
 /// How many doorbells a [`Doorbells`] has room for.
 pub const MAX_DOORBELLS: usize = 8;
 
+/// Buckets of a [`Latency`].
+pub const LATENCY_BUCKETS: usize = 40;
+/// How many targets a [`Row`] has room for.
+pub const PAIRS: usize = 32;
+
 /// No CPU.
 pub const NO_CPU: u32 = u32::MAX;
 
 /// Numbers of the ioctls.
 pub mod ioctl {
-    use super::{Doorbells, Progress, Request, Totals};
+    use super::{Doorbells, Latency, Progress, Request, Row, Totals};
 
     const TYPE: u32 = 0xd6;
     const WRITE: u32 = 1;
@@ -52,6 +57,10 @@ pub mod ioctl {
     pub const PROGRESS: u32 = number(READ | WRITE, 4, size_of::<Progress>());
     /// What came of it, once it is over: [`Totals`].
     pub const RESULT: u32 = number(READ | WRITE, 5, size_of::<Totals>());
+    /// Before [`RESULT`], once it is over: who called whom, and how long it took: [`Row`].
+    pub const ROW: u32 = number(READ | WRITE, 6, size_of::<Row>());
+    /// Before [`RESULT`], once it is over: how long calls took, by doorbell: [`Latency`].
+    pub const LATENCY: u32 = number(READ | WRITE, 7, size_of::<Latency>());
 }
 
 /// Who calls whom.
@@ -305,6 +314,56 @@ impl Totals {
     }
 }
 
+/// Calls of one participant to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Pair {
+    /// That ran or will run there, waited for, posted or part of a call to many.
+    pub calls: u64,
+    /// Of these, those that were waited for alone: the times below are theirs.
+    pub waited: u64,
+    /// How long they took together, in nanoseconds.
+    pub sum_ns: u64,
+    /// How long the longest took, in nanoseconds.
+    pub longest_ns: u64,
+}
+
+/// Calls of one participant to some others, by number of participant.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Row {
+    /// Bytes of this structure.
+    pub size: u32,
+    /// Asked: the number of the caller.
+    pub caller: u32,
+    /// Asked: the number of the first target.
+    pub first: u32,
+    /// How many of `pairs` are filled.
+    pub count: u32,
+    /// How many take part.
+    pub participants: u32,
+    /// The CPU of the caller.
+    pub cpu: u32,
+    /// The CPUs of the targets.
+    pub cpus: [u32; PAIRS],
+    /// The calls to them.
+    pub pairs: [Pair; PAIRS],
+}
+
+/// How long the waiting calls of a storm took that rang one doorbell last, by the engine.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Latency {
+    /// Bytes of this structure.
+    pub size: u32,
+    /// Asked: the number of the doorbell, weakest 0. ENOENT past the last.
+    pub number: u32,
+    /// Its name.
+    pub name: [u8; NAME],
+    /// Bucket `n` counts calls of `2^n` to `2^(n+1) - 1` ns, the last one also longer ones.
+    pub buckets: [u64; LATENCY_BUCKETS],
+}
+
 /// The text of a field that ends with a NUL. Empty if it is not ASCII.
 pub fn text(field: &[u8]) -> &str {
     let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
@@ -331,5 +390,8 @@ const _: () = {
     assert!(size_of::<Doorbells>() == 8 + MAX_DOORBELLS * (NAME + 8));
     assert!(size_of::<Progress>() == 24);
     assert!(size_of::<FirstTimeout>() == 24 + NAME + FUNCTION);
+    assert!(size_of::<Pair>() == 32);
+    assert!(size_of::<Row>() == 24 + PAIRS * (4 + 32));
+    assert!(size_of::<Latency>() == 8 + NAME + LATENCY_BUCKETS * 8);
     assert!(size_of::<Totals>() == 8 + 21 * 8 + 24 + NAME + FUNCTION + NAMES);
 };

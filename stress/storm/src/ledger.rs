@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The accounts: counters per (caller, target) and per CPU, and a histogram of waiting times.
+//! The accounts: counters and waiting times per (caller, target), counters per CPU, and a histogram
+//! of waiting times.
 //!
 //! All Relaxed: nothing is decided by them before the threads that wrote them have ended.
 
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use xcall_stress_protocol::{Pair, LATENCY_BUCKETS, MAX_DOORBELLS};
 
 /// What is counted per CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +33,12 @@ pub(crate) enum Count {
 
 const COUNTS: usize = 13;
 
+/// Words per (caller, target): runs, runs owed, calls waited for, their time, the longest.
+const PER_PAIR: usize = 5;
+
+/// The engine's histograms by doorbell, as they were when the storm began.
+const SNAPSHOT: usize = MAX_DOORBELLS * LATENCY_BUCKETS;
+
 /// Buckets a power of two is divided into.
 const FINE: usize = 8;
 const BUCKETS: usize = 40 * FINE;
@@ -45,7 +53,9 @@ pub(crate) struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     /// Words it takes for `workers`, and CPUs up to `last_cpu`.
     pub(crate) const fn words_for(workers: usize, last_cpu: u32) -> usize {
-        2 * workers * workers + workers * (COUNTS + BUCKETS) + workers + last_cpu as usize + 1
+        let pairs = PER_PAIR * workers * workers;
+        let each = workers * (COUNTS + BUCKETS);
+        pairs + each + SNAPSHOT + workers + last_cpu as usize + 1
     }
 
     pub(crate) fn new(words: &'a [AtomicU64], workers: usize) -> Self {
@@ -67,16 +77,32 @@ impl<'a> Ledger<'a> {
 
     /// A counter of worker `worker`.
     pub(crate) fn of(&self, worker: usize, count: Count) -> &'a AtomicU64 {
-        &self.words[2 * self.pairs() + worker * (COUNTS + BUCKETS) + count as usize]
+        &self.words[PER_PAIR * self.pairs() + worker * (COUNTS + BUCKETS) + count as usize]
     }
 
     fn histogram(&self, worker: usize) -> &'a [AtomicU64] {
-        let first = 2 * self.pairs() + worker * (COUNTS + BUCKETS) + COUNTS;
+        let first = PER_PAIR * self.pairs() + worker * (COUNTS + BUCKETS) + COUNTS;
         &self.words[first..][..BUCKETS]
     }
 
     fn cpu_table(&self) -> usize {
-        2 * self.pairs() + self.workers * (COUNTS + BUCKETS)
+        self.snapshot_table() + SNAPSHOT
+    }
+
+    fn snapshot_table(&self) -> usize {
+        PER_PAIR * self.pairs() + self.workers * (COUNTS + BUCKETS)
+    }
+
+    /// Where the engine's histogram of doorbell `number` is kept.
+    pub(crate) fn snapshot(&self, number: usize) -> &'a [AtomicU64] {
+        let first = self.snapshot_table() + number % MAX_DOORBELLS * LATENCY_BUCKETS;
+        &self.words[first..][..LATENCY_BUCKETS]
+    }
+
+    /// How long the calls of a pair took: how many, their sum, the longest.
+    fn times(&self, caller: usize, target: usize) -> [&'a AtomicU64; 3] {
+        let at = caller * self.workers + target;
+        [2, 3, 4].map(|table| &self.words[table * self.pairs() + at])
     }
 
     /// Notes that worker `worker` is on `cpu`.
@@ -127,6 +153,26 @@ impl<'a> Ledger<'a> {
     pub(crate) fn took(&self, worker: usize, ns: u64) {
         self.histogram(worker)[bucket(ns)].fetch_add(1, Relaxed);
         self.of(worker, Count::Longest).fetch_max(ns, Relaxed);
+    }
+
+    /// A waiting call to `target` alone took this long.
+    pub(crate) fn took_to(&self, caller: usize, target: usize, ns: u64) {
+        self.took(caller, ns);
+        let [waited, sum, longest] = self.times(caller, target);
+        waited.fetch_add(1, Relaxed);
+        sum.fetch_add(ns, Relaxed);
+        longest.fetch_max(ns, Relaxed);
+    }
+
+    /// The calls of a pair.
+    pub(crate) fn pair(&self, caller: usize, target: usize) -> Pair {
+        let [waited, sum, longest] = self.times(caller, target);
+        Pair {
+            calls: self.owed(caller, target).load(Relaxed),
+            waited: waited.load(Relaxed),
+            sum_ns: sum.load(Relaxed),
+            longest_ns: longest.load(Relaxed),
+        }
     }
 
     /// Runs that did not happen, and runs nobody called for.
@@ -208,6 +254,51 @@ fn upper_bound(bucket: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_lies_on_top_of_something_else() {
+        const WORKERS: usize = 3;
+        let words: [AtomicU64; Ledger::words_for(WORKERS, 70)] =
+            [const { AtomicU64::new(0) }; Ledger::words_for(WORKERS, 70)];
+        let ledger = Ledger::new(&words, WORKERS);
+        for worker in 0..WORKERS {
+            for other in 0..WORKERS {
+                ledger.count_run(worker, other);
+                ledger.owe(worker, other);
+                ledger.took_to(worker, other, 1 << 20);
+            }
+        }
+        for number in 0..MAX_DOORBELLS {
+            for bucket in ledger.snapshot(number) {
+                bucket.fetch_add(1, Relaxed);
+            }
+        }
+        for (worker, cpu) in [0, 7, 70].into_iter().enumerate() {
+            ledger.place(worker, cpu);
+            ledger.add(worker, Count::Calls, 1);
+            ledger.add(worker, Count::Nested, 1);
+        }
+        let pair = Pair {
+            calls: 1,
+            waited: 1,
+            sum_ns: 1 << 20,
+            longest_ns: 1 << 20,
+        };
+        for worker in 0..WORKERS {
+            for other in 0..WORKERS {
+                assert_eq!(ledger.pair(worker, other), pair);
+            }
+        }
+        assert_eq!(ledger.differences(), (0, 0));
+        assert_eq!(ledger.sum(Count::Calls), 3);
+        assert_eq!(ledger.waits().longest_ns(), 1 << 20);
+        let is_one = |bucket: &AtomicU64| bucket.load(Relaxed) == 1;
+        assert!((0..MAX_DOORBELLS).all(|n| ledger.snapshot(n).iter().all(is_one)));
+        assert_eq!(
+            [0, 7, 70, 69, 71].map(|cpu| ledger.worker(cpu)),
+            [Some(0), Some(1), Some(2), None, None]
+        );
+    }
 
     #[test]
     fn buckets_are_an_eighth_wide() {

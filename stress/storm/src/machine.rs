@@ -4,7 +4,7 @@
 use core::ffi::c_void;
 use core::ops::Deref;
 use core::sync::atomic::AtomicU64;
-use xcall_stress_protocol::{FUNCTION, NAME};
+use xcall_stress_protocol::{FUNCTION, LATENCY_BUCKETS, NAME};
 
 use crate::ticket::Ticket;
 
@@ -161,6 +161,14 @@ pub trait Machine: Sync + Sized {
 
     /// The engine's counters. Task context.
     fn engine_counters(&self) -> EngineCounters;
+
+    /// Fills in how long calls took that rang doorbell `number` last, and gives its name.
+    /// None past the last. Task context.
+    fn doorbell_latency(
+        &self,
+        number: usize,
+        buckets: &mut [u64; LATENCY_BUCKETS],
+    ) -> Option<[u8; NAME]>;
 
     /// Rings that went wrong on purpose.
     fn faults(&self) -> u64;

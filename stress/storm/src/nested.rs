@@ -94,7 +94,7 @@ impl<M: Machine> Storm<M> {
         let ledger = self.ledger();
         match result {
             Ok(()) => {
-                ledger.took(me, self.machine.now_ns().saturating_sub(started_ns));
+                ledger.took_to(me, to, self.machine.now_ns().saturating_sub(started_ns));
                 ledger.add(me, Count::Calls, 1);
                 ledger.owe(me, to);
                 ledger.add(me, Count::Lost, u64::from(ticket.ran() == 0));

@@ -7,7 +7,10 @@ use crate::masking::Hold;
 use crate::plan::Plan;
 use crate::ticket::{Ticket, TICKETS};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
-use xcall_stress_protocol::{FirstTimeout, Totals, FUNCTION, NAME, NAMES};
+use xcall_stress_protocol::{
+    FirstTimeout, Latency, Row, Totals, FUNCTION, LATENCY_BUCKETS, MAX_DOORBELLS, NAME, NAMES,
+    PAIRS,
+};
 
 /// The longest a worker waits for the others to come where it is.
 const MEET_NS: u64 = 1_000_000_000;
@@ -56,6 +59,14 @@ impl<M: Machine> Storm<M> {
         let ledger = Ledger::new(&words, plan.count);
         for (worker, cpu) in plan.cpus().enumerate() {
             ledger.place(worker, cpu);
+        }
+        for number in 0..MAX_DOORBELLS {
+            let mut buckets = [0; LATENCY_BUCKETS];
+            if machine.doorbell_latency(number, &mut buckets).is_some() {
+                for (kept, calls) in ledger.snapshot(number).iter().zip(buckets) {
+                    kept.store(calls, Relaxed);
+                }
+            }
         }
         Some(Self {
             stopping: AtomicBool::new(false),
@@ -198,6 +209,53 @@ impl<M: Machine> Storm<M> {
             ledger.add(caller, Count::WrongTimeouts, wrong);
         }
         self.first_timeout.note(self.cpu_of(caller), silence);
+    }
+
+    /// Calls of participant `caller` to others from number `first` on. Task context, after the
+    /// workers have returned. None: there is no such caller.
+    pub fn row(&self, caller: u32, first: u32) -> Option<Row> {
+        let workers = self.plan.count;
+        if caller as usize >= workers {
+            return None;
+        }
+        let mut row = Row {
+            size: size_of::<Row>() as u32,
+            caller,
+            first,
+            participants: workers as u32,
+            cpu: self.cpu_of(caller as usize),
+            ..Row::default()
+        };
+        let targets = (first as usize..workers).take(PAIRS);
+        let places = row.cpus.iter_mut().zip(&mut row.pairs);
+        for (target, (cpu, pair)) in targets.zip(places) {
+            *cpu = self.cpu_of(target);
+            *pair = self.ledger().pair(caller as usize, target);
+            row.count += 1;
+        }
+        Some(row)
+    }
+
+    /// How long calls took, since the storm was made, that rang doorbell `number` last. Task context.
+    /// None past the last.
+    pub fn latency(&self, number: u32) -> Option<Latency> {
+        if number as usize >= MAX_DOORBELLS {
+            return None;
+        }
+        let mut buckets = [0; LATENCY_BUCKETS];
+        let name = self
+            .machine
+            .doorbell_latency(number as usize, &mut buckets)?;
+        let before = self.ledger().snapshot(number as usize);
+        for (calls, before) in buckets.iter_mut().zip(before) {
+            *calls = calls.saturating_sub(before.load(Relaxed));
+        }
+        Some(Latency {
+            size: size_of::<Latency>() as u32,
+            number,
+            name,
+            buckets,
+        })
     }
 
     /// What came of it. Task context, after [`Storm::flush`].
