@@ -375,11 +375,16 @@ fn a_call_through_one_doorbell() {
             timeout(engine.call(CpuId(1), work)).last_doorbell
         })
     };
-    assert_eq!(name_of(0), "scripted");
+    // On a busy machine a wait may end before it was time to ring again.
+    let mut calls = 0;
+    while engine.total_stats().rerings == 0 {
+        assert_eq!(name_of(0), "scripted");
+        calls += 1;
+    }
     assert_eq!(engine.total_stats().escalations, 0);
     engine.allow_doorbells(Lane::NmiSafe, |bell| bell.name() == "scripted");
     assert_eq!(name_of(1), "signal", "allowed or not");
-    assert_eq!(engine.latency(CpuId(0), 0).unwrap().calls(), 1);
+    assert_eq!(engine.latency(CpuId(0), 0).unwrap().calls(), calls);
     assert_eq!(engine.latency(CpuId(0), 1).unwrap().calls(), 1);
     act_as(&engine, CpuId(0), |_| {
         for (lane, number) in [(Lane::Ordinary, 1), (Lane::NmiSafe, 2), (Lane::NmiSafe, 9)] {
