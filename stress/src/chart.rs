@@ -171,21 +171,20 @@ pub fn histogram(of: &Histogram, buckets: Range<usize>, most: f64) -> String {
     );
     let (p50, p99) = (of.quantile_ns(500), of.quantile_ns(990));
     let near = (x(p99 as f64) - x(p50 as f64)).abs() < 40.0;
-    for (name, ns, anchor) in [("p50", p50, "end"), ("p99", p99, "start")] {
-        // One on each side of its line, where the lines are close.
-        let (anchor, shift) = match (near, anchor) {
-            (true, "end") => ("end", -3.0),
-            (true, _) => ("start", 3.0),
-            (false, _) => ("middle", 0.0),
+    for (name, ns, before) in [("p50", p50, true), ("p99", p99, false)] {
+        let line = x(ns as f64);
+        // One on each side of its line where the lines are close, and none past the edge.
+        let (anchor, at) = match (near, before) {
+            (false, _) => ("middle", line.min(LEFT + WIDTH - 4.0)),
+            (true, true) => ("end", line - 3.0),
+            (true, false) => ("start", (line + 3.0).min(LEFT + WIDTH - 14.0)),
         };
         let _ = write!(
             svg,
-            r#"<line class="mark" x1="{x:.1}" x2="{x:.1}" y1="{}" y2="{}"/><text class="marked" x="{:.1}" y="{}" text-anchor="{anchor}">{name}</text>"#,
+            r#"<line class="mark" x1="{line:.1}" x2="{line:.1}" y1="{}" y2="{}"/><text class="marked" x="{at:.1}" y="{}" text-anchor="{anchor}">{name}</text>"#,
             TOP - 6.0,
             TOP + HEIGHT,
-            x(ns as f64) + shift,
             TOP - 10.0,
-            x = x(ns as f64),
         );
     }
     svg.push_str("</svg>");
