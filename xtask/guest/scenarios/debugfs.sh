@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # /sys/kernel/debug/xcall: root's alone, readable, and the self-test passes, beside a storm too.
-# stress top reads what the guest counts.
+# stress report makes a page of a storm, stress top reads what the guest counts.
 # timeout: 600
 
 folder=/sys/kernel/debug/xcall
@@ -22,6 +22,11 @@ doorbells=$(stress guest --list-doorbells)
 for doorbell in $doorbells; do
 	grep -q "^$doorbell, .* ok " /tmp/selftest || fail "$doorbell: not tried"
 done
+
+stress report guest --pattern mixed --seconds 3 --output /tmp/page || fail "stress report"
+grep -q 'every call ran exactly once' /tmp/page || fail "stress report: no verdict"
+# A histogram at least, and two heat maps.
+[ $(grep -o '<svg' /tmp/page | wc -l) -ge 3 ] || fail "stress report: no charts"
 
 # Beside a storm with posted calls, which may take every slot for a while.
 stress guest --detach --pattern mixed --seconds 3600 >/dev/null || fail "no storm"
