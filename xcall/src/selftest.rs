@@ -12,10 +12,6 @@ use core::ffi::c_void;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// How often a doorbell may go unheard before it counts as such: its ring may have been saved for
-/// another's that was due already.
-const ATTEMPTS: u32 = 10;
-
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trial {
@@ -150,21 +146,26 @@ pub struct SelfTest {
     running: AtomicBool,
     posted: AtomicU32,
     within_ns: u64,
+    heard_within_ns: u64,
 }
 
 /// What a run needs at hand.
 struct Run<'e, P: Platform> {
     engine: &'e Engine<P>,
     within_ns: u64,
+    heard_within_ns: u64,
 }
 
 impl SelfTest {
-    /// One whose calls have `within_ns` nanoseconds each.
-    pub const fn new(within_ns: u64) -> Self {
+    /// One whose calls have `within_ns` nanoseconds each. A doorbell has `heard_within_ns` to be heard
+    /// by a CPU, and is rung again and again meanwhile: while others call too, a call may be answered
+    /// before its ring comes, or its ring saved for one that is due already.
+    pub const fn new(within_ns: u64, heard_within_ns: u64) -> Self {
         Self {
             running: AtomicBool::new(false),
             posted: AtomicU32::new(0),
             within_ns,
+            heard_within_ns,
         }
     }
 
@@ -186,6 +187,7 @@ impl SelfTest {
         let run = Run {
             engine,
             within_ns: self.within_ns,
+            heard_within_ns: self.heard_within_ns,
         };
         report(Trial::Own, run.own());
         for (number, bell) in engine.doorbells().enumerate() {
@@ -299,7 +301,9 @@ impl<P: Platform> Run<'_, P> {
         let mut ran = 0;
         for cpu in self.online() {
             let before = heard(cpu, number)?;
-            for attempt in 1.. {
+            let platform = &self.engine.platform;
+            let give_up_ns = platform.now_ns().saturating_add(self.heard_within_ns);
+            loop {
                 let called = self.call_other(cpu, |mut work| {
                     work.lane = lane;
                     self.engine.call(cpu, work.through(number))
@@ -312,9 +316,10 @@ impl<P: Platform> Run<'_, P> {
                 if heard(cpu, number) > Some(before) {
                     break;
                 }
-                if attempt == ATTEMPTS {
+                if platform.now_ns() >= give_up_ns {
                     return Some(Err(Failure::Unheard(cpu)));
                 }
+                platform.resched();
             }
         }
         Some(Ok(ran))

@@ -13,11 +13,11 @@ const CPUS: u32 = 3;
 /// Runs it on CPU 0 of a machine with those doorbells.
 fn run(
     ladder: Bells,
-    within_ns: u64,
+    heard_within_ns: u64,
     heard: impl Fn(CpuId, usize) -> Option<u64> + Sync,
 ) -> Vec<(Trial, Outcome)> {
     let engine = machine(config(CPUS), ladder);
-    let test = leak(SelfTest::new(within_ns));
+    let test = leak(SelfTest::new(PATIENCE_NS, heard_within_ns));
     let trials = std::sync::Mutex::new(Vec::new());
     crowd(&engine, CPUS, |cpu| {
         if cpu.id() == CpuId(0) {
@@ -92,7 +92,7 @@ fn monotonic() -> u64 {
 /// The calls run, because a waiter or the target's own poll answers them: the doorbell did nothing.
 #[test]
 fn a_doorbell_that_is_not_heard_fails() {
-    let trials = run(polled, PATIENCE_NS, |_, _| Some(7));
+    let trials = run(polled, 10_000_000, |_, _| Some(7));
     let outcome = trials[1];
     assert_eq!(outcome.0, Trial::Through("polled", Lane::NmiSafe));
     assert_eq!(outcome.1, Err(Failure::Unheard(CpuId(1))));
@@ -107,7 +107,7 @@ fn a_doorbell_that_is_not_heard_fails() {
 fn a_dead_machine_names_the_silent() {
     let engine = machine(config(CPUS), mute);
     open(&engine, [0, 1]);
-    let test = leak(SelfTest::new(20_000_000));
+    let test = leak(SelfTest::new(20_000_000, 0));
     let mut trials = Vec::new();
     xcall_host::act_as(&engine, CpuId(0), |_| {
         test.run(&engine, always(), |trial, outcome| {
@@ -132,7 +132,7 @@ fn a_dead_machine_names_the_silent() {
 fn one_run_at_a_time() {
     let engine = machine(config(1), mute);
     open(&engine, [0]);
-    let test = leak(SelfTest::new(1_000_000));
+    let test = leak(SelfTest::new(1_000_000, 0));
     let mut inner = Vec::new();
     xcall_host::act_as(&engine, CpuId(0), |_| {
         test.run(&engine, always(), |_, outcome| {
