@@ -189,7 +189,17 @@ fn latencies(html: &mut String, record: &Record) {
         }
         html.push_str("</tr>");
     }
-    html.push_str("</tbody></table></section>\n");
+    html.push_str("</tbody></table>");
+    let timeless: u64 = used.iter().map(|(_, h)| h.0[0]).sum();
+    if timeless != 0 {
+        let _ = write!(
+            html,
+            "<p class=\"more\">{} calls took no time by their CPU's clock (the bucket at 1 ns): it stood \
+             still meanwhile, as an emulated one may.</p>",
+            grouped(timeless)
+        );
+    }
+    html.push_str("</section>\n");
 }
 
 fn pairs(html: &mut String, record: &Record) {
