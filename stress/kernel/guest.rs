@@ -145,6 +145,11 @@ impl Machine for Guest {
         unsafe { shim::xcall_stress_shim_breathe() };
     }
 
+    fn is_called_away(&self) -> bool {
+        // SAFETY: a worker, which is one of the shim's threads.
+        unsafe { shim::xcall_stress_shim_should_park() }
+    }
+
     fn relax(&self) {
         // SAFETY: any context.
         unsafe { shim::xcall_stress_shim_cpu_relax() };

@@ -2,12 +2,14 @@
 //! Storms on this kernel, through the storm module's device.
 
 use crate::args::GuestArgs;
-use crate::{report, watch};
-use anyhow::{anyhow, bail, Context, Result};
+use crate::hotplug::{self, Called};
+use crate::{report, sysfs, watch};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use xcall_stress_protocol::{ioctl, text, Doorbells, Progress, Request, Totals, DEVICE};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use xcall_stress_protocol::{ioctl, text, Doorbells, OneCall, Progress, Request, Totals, DEVICE};
 
 /// Lists the doorbells, weakest first, a line each.
 pub fn list_doorbells() -> Result<bool> {
@@ -22,26 +24,94 @@ pub fn list_doorbells() -> Result<bool> {
 pub fn storm(args: &GuestArgs) -> Result<bool> {
     let request = args.request()?;
     let device = Device::open()?;
-    let stop = watch::on_interrupt()?;
+    let hotplug = match args.storm.hotplug {
+        Some(cycles) => Some(hotplug_plan(args, cycles)?),
+        None => None,
+    };
+    let stop = watch::on_interrupt(hotplug.is_some())?;
     device.start(&request)?;
     if args.detach {
         println!("the storm goes on until its end, or until xcall_stress is unloaded");
         return Ok(true);
     }
+    let over = AtomicBool::new(false);
+    let done = std::thread::scope(|scope| {
+        let hotplug = hotplug.as_ref().map(|plan| {
+            let (device, over) = (&device, &over);
+            scope.spawn(move || {
+                let done = hotplug::run(device, plan, || over.load(Relaxed));
+                // The cycles are made, or cannot be: no need to go on.
+                device.stop().and(done)
+            })
+        });
+        let followed = follow(&device, args, &stop);
+        over.store(true, Relaxed);
+        let done = hotplug.map(|thread| thread.join().expect("it does not panic"));
+        followed.and(done.transpose())
+    })?;
+    report::show(&args.storm, &device.result()?, done.as_ref())
+}
+
+/// Shows how far the storm is, until it is over.
+fn follow(device: &Device, args: &GuestArgs, stop: &AtomicBool) -> Result<()> {
     let progress = watch::Progress::new(!args.storm.json);
     loop {
-        if watch::interrupted(&stop) {
+        if watch::interrupted(stop) {
             device.stop()?;
         }
         let so_far = device.progress()?;
         progress.show(so_far.calls, so_far.elapsed_ms * 1_000_000);
         if so_far.running == 0 {
-            break;
+            return Ok(());
         }
         std::thread::sleep(watch::EVERY);
     }
-    drop(progress);
-    report::show(&args.storm, &device.result()?)
+}
+
+/// Which CPUs may go: those that take part and that the kernel lets go.
+fn hotplug_plan(args: &GuestArgs, cycles: u64) -> Result<hotplug::Plan> {
+    let online = sysfs::online()?;
+    let taking_part = args.storm.cpus.as_ref().unwrap_or(&online);
+    let cpus: Vec<u32> = taking_part
+        .members()
+        .filter(|cpu| sysfs::has_switch(*cpu))
+        .collect();
+    let one_stays = online.members().any(|cpu| !cpus.contains(&cpu));
+    ensure!(
+        cpus.len() + usize::from(one_stays) >= 2,
+        "--hotplug: this kernel lets none of these CPUs go offline"
+    );
+    Ok(hotplug::Plan {
+        cpus,
+        one_stays,
+        cycles,
+        seed: args.storm.seed,
+    })
+}
+
+impl hotplug::Machine for Device {
+    fn take_offline(&self, cpu: u32) -> Result<()> {
+        sysfs::switch(cpu, false)
+    }
+
+    fn bring_online(&self, cpu: u32) -> Result<()> {
+        sysfs::switch(cpu, true)
+    }
+
+    fn call(&self, cpu: u32) -> Result<Called> {
+        let mut call = OneCall {
+            size: size_of::<OneCall>() as u32,
+            cpu,
+            ..OneCall::default()
+        };
+        self.ioctl(ioctl::ONE_CALL, &mut call)
+            .with_context(|| format!("one call to CPU {cpu}"))?;
+        Ok(match (-call.errno, call.ran) {
+            (0, 1) => Called::Ran,
+            (libc::ENXIO, 0) => Called::Offline,
+            _ => Called::Other,
+        })
+    }
 }
 
 /// The open device.

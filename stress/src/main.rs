@@ -7,7 +7,9 @@
 mod args;
 mod guest;
 mod host;
+mod hotplug;
 mod report;
+mod sysfs;
 mod watch;
 
 use args::{Args, Mode};

@@ -30,7 +30,7 @@ pub const NO_CPU: u32 = u32::MAX;
 
 /// Numbers of the ioctls.
 pub mod ioctl {
-    use super::{Doorbells, Progress, Request, Totals};
+    use super::{Doorbells, OneCall, Progress, Request, Totals};
 
     const TYPE: u32 = 0xd6;
     const WRITE: u32 = 1;
@@ -52,6 +52,8 @@ pub mod ioctl {
     pub const PROGRESS: u32 = number(READ | WRITE, 4, size_of::<Progress>());
     /// What came of it, once it is over: [`Totals`].
     pub const RESULT: u32 = number(READ | WRITE, 5, size_of::<Totals>());
+    /// Makes one call, beside the storm if there is one: [`OneCall`].
+    pub const ONE_CALL: u32 = number(READ | WRITE, 6, size_of::<OneCall>());
 }
 
 /// Who calls whom.
@@ -205,6 +207,20 @@ pub struct Progress {
     pub elapsed_ms: u64,
 }
 
+/// One call, and what came of it.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct OneCall {
+    /// Bytes of this structure.
+    pub size: u32,
+    /// The target.
+    pub cpu: u32,
+    /// 0, or what xcall returned.
+    pub errno: i32,
+    /// How often it ran.
+    pub ran: u32,
+}
+
 /// The first timeout of a storm.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -235,7 +251,7 @@ pub struct Totals {
     pub cpus: u32,
     /// How long it went on.
     pub elapsed_ns: u64,
-    /// Calls made, and posted: those that ran, were withdrawn, or found their target offline.
+    /// Calls made, and posted: those that ran or were withdrawn.
     pub calls: u64,
     /// Calls that should have run and did not.
     pub lost: u64,
@@ -247,7 +263,7 @@ pub struct Totals {
     pub timeouts: u64,
     /// Calls refused because all slots were taken.
     pub busy: u64,
-    /// Targets that were offline.
+    /// Calls refused because their target was offline.
     pub offline: u64,
     /// Calls refused for another reason: the storm asked for what cannot be.
     pub refused: u64,
@@ -330,6 +346,7 @@ const _: () = {
     assert!(size_of::<Doorbell>() == NAME + 8);
     assert!(size_of::<Doorbells>() == 8 + MAX_DOORBELLS * (NAME + 8));
     assert!(size_of::<Progress>() == 24);
+    assert!(size_of::<OneCall>() == 16);
     assert!(size_of::<FirstTimeout>() == 24 + NAME + FUNCTION);
     assert!(size_of::<Totals>() == 8 + 21 * 8 + 24 + NAME + FUNCTION + NAMES);
 };

@@ -27,9 +27,13 @@ pub(crate) enum Count {
     Tickets,
     /// Called functions of this CPU that call on right now.
     Nested,
+    /// 1 once the worker has come.
+    Begun,
+    /// Turns it has made before it was last called away.
+    Turns,
 }
 
-const COUNTS: usize = 13;
+const COUNTS: usize = 15;
 
 /// Buckets a power of two is divided into.
 const FINE: usize = 8;
