@@ -92,7 +92,7 @@ pub fn command(args: &Args) -> Result<u8> {
                 .filter(|scenario| wanted && scenario.is_for(platform))
             {
                 let name = format!("{} {series} {}", scenario.name, platform.name());
-                steps.run(&name, || scenario.run(machine()?, kernel, platform))?;
+                steps.run(&name, || scenario.run(machine()?, kernel, platform, args.all))?;
             }
         }
     }
