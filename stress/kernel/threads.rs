@@ -41,8 +41,8 @@ impl Threads {
         // Release, pairs with the Acquire in `storm`.
         STORM.store(ptr::from_ref(storm).cast_mut(), Ordering::Release);
         // SAFETY: a task; no threads are registered: that is undone in `drop`.
-        let result =
-            kernel::error::to_result(unsafe { shim::xcall_stress_shim_register_threads() });
+        let errno = unsafe { shim::xcall_stress_shim_register_threads() };
+        let result = kernel::error::to_result(errno);
         if result.is_err() {
             STORM.store(ptr::null_mut(), Ordering::Relaxed);
         }
