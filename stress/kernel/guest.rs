@@ -13,7 +13,7 @@ use xcall_stress_protocol::FUNCTION;
 pub(crate) struct Guest {
     pub(crate) selection: Selection,
     pub(crate) _spoiler: Option<faults::Spoiler>,
-    pub(crate) _handler: carrier::Handler,
+    pub(crate) _handler: Option<carrier::Handler>,
 }
 
 /// Any context.

@@ -65,10 +65,11 @@ fn prepare(request: &Request) -> Result<KBox<Storm<Guest>>> {
     // SAFETY: room for `CPU_WORDS` words.
     unsafe { shim::xcall_stress_shim_online_cpus(online.as_mut_ptr(), CPU_WORDS as u32) };
     let selection = Selection::new(&request.doorbells)?;
+    let handler = carrier::Handler::register()?;
     let around = Surroundings {
         online: &online,
         ordinary: selection.ordinary,
-        from_nmi: selection.from_nmi,
+        from_nmi: selection.from_nmi && handler.is_some(),
     };
     let plan = Plan::check(request, &around).map_err(|refusal| match refusal {
         Refusal::Cpus | Refusal::Offline => ENODEV,
@@ -78,7 +79,7 @@ fn prepare(request: &Request) -> Result<KBox<Storm<Guest>>> {
     let guest = Guest {
         selection,
         _spoiler: faults::Spoiler::new(plan.faults(), plan.seed())?,
-        _handler: carrier::Handler::register()?,
+        _handler: handler,
     };
     let mut words = KVVec::with_capacity(Storm::<Guest>::words_for(&plan), GFP_KERNEL)?;
     for _ in 0..Storm::<Guest>::words_for(&plan) {

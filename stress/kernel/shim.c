@@ -127,14 +127,20 @@ static int xcall_stress_shim_nmi_local(unsigned int type, struct pt_regs *regs)
 	return xcall_stress_nmi_local();
 }
 
+bool xcall_stress_shim_has_nmis(void)
+{
+	return XCALL_COMPAT_NMI_IPI && XCALL_COMPAT_NMI_HANDLER;
+}
+
 int xcall_stress_shim_register_nmi_handler(void)
 {
-	return register_nmi_handler(NMI_LOCAL, xcall_stress_shim_nmi_local, 0, "xcall_stress");
+	return xcall_compat_register_nmi_handler(NMI_LOCAL, xcall_stress_shim_nmi_local, 0,
+						 "xcall_stress");
 }
 
 void xcall_stress_shim_unregister_nmi_handler(void)
 {
-	unregister_nmi_handler(NMI_LOCAL, "xcall_stress");
+	xcall_compat_unregister_nmi_handler(NMI_LOCAL, "xcall_stress");
 }
 
 void xcall_stress_shim_send_nmi(unsigned int cpu)

@@ -33,6 +33,8 @@ void xcall_stress_shim_unregister_threads(void);
 bool xcall_stress_shim_should_park(void);
 
 /* ---- NMIs of our own ---- */
+/* Whether this kernel lets modules send and hear them. */
+bool xcall_stress_shim_has_nmis(void);
 int xcall_stress_shim_register_nmi_handler(void);
 void xcall_stress_shim_unregister_nmi_handler(void);
 /* From a task. */

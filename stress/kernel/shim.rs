@@ -22,6 +22,7 @@ extern "C" {
     pub(crate) fn xcall_stress_shim_unregister_threads();
     pub(crate) fn xcall_stress_shim_should_park() -> bool;
 
+    pub(crate) fn xcall_stress_shim_has_nmis() -> bool;
     pub(crate) fn xcall_stress_shim_register_nmi_handler() -> c_int;
     pub(crate) fn xcall_stress_shim_unregister_nmi_handler();
     pub(crate) fn xcall_stress_shim_send_nmi(cpu: c_uint);
