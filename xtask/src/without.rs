@@ -38,7 +38,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 
 /// Lines before the storms' reports: what the modules said, and the doorbells.
 const SCRIPT: &str = r#"
-dmesg | sed -n 's/.*\] xcall: /log /p'
+dmesg | sed -n 's/.*\] xcall: /log /p' | grep -v taint
 [ -e /sys/kernel/debug/xcall ] && echo "debugfs there"
 doorbells=$(stress guest --list-doorbells) || exit
 status=0
