@@ -35,10 +35,15 @@ static PLACES: [Place; MAX_CPUS] = [const {
 pub(crate) struct Handler(());
 
 impl Handler {
-    pub(crate) fn register() -> Result<Self> {
+    /// None: this kernel does not let modules send and hear NMIs.
+    pub(crate) fn register() -> Result<Option<Self>> {
+        // SAFETY: reads a constant.
+        if !unsafe { shim::xcall_stress_shim_has_nmis() } {
+            return Ok(None);
+        }
         // SAFETY: a task; the handler is below.
         kernel::error::to_result(unsafe { shim::xcall_stress_shim_register_nmi_handler() })?;
-        Ok(Self(()))
+        Ok(Some(Self(())))
     }
 }
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/dev/xcall-stress`: root's alone, by its mode and by CAP_SYS_ADMIN.
 
-use crate::{running, selection, shim};
+use crate::{one_call, running, selection, shim};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kernel::fs::File;
 use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
 use kernel::prelude::*;
 use kernel::transmute::{AsBytes, FromBytes};
 use kernel::uaccess::{UserPtr, UserSlice};
-use xcall_stress_protocol::{ioctl, Doorbells, Latency, Progress, Request, Row, Totals};
+use xcall_stress_protocol::{ioctl, Doorbells, Latency, OneCall, Progress, Request, Row, Totals};
 
 /// An open file, by number.
 pub(crate) struct Session(u64);
@@ -30,6 +30,8 @@ unsafe impl Message for Doorbells {}
 unsafe impl Message for Progress {}
 // SAFETY: as above.
 unsafe impl Message for Totals {}
+// SAFETY: as above.
+unsafe impl Message for OneCall {}
 
 // SAFETY: as above.
 unsafe impl Message for Row {}
@@ -65,6 +67,10 @@ impl MiscDevice for Session {
             ioctl::ROW => exchange(arg, running::row)?,
             ioctl::LATENCY => exchange(arg, running::latency)?,
             ioctl::RESULT => answer(arg, running::result)?,
+            ioctl::ONE_CALL => {
+                let wanted: OneCall = receive(arg)?;
+                answer(arg, || Ok(one_call::make(wanted.cpu)))?
+            }
             _ => return Err(ENOTTY),
         }
         Ok(0)

@@ -13,7 +13,7 @@ use xcall_stress_protocol::{FUNCTION, LATENCY_BUCKETS, NAME};
 pub(crate) struct Guest {
     pub(crate) selection: Selection,
     pub(crate) _spoiler: Option<faults::Spoiler>,
-    pub(crate) _handler: carrier::Handler,
+    pub(crate) _handler: Option<carrier::Handler>,
 }
 
 /// Any context.
@@ -143,6 +143,11 @@ impl Machine for Guest {
     fn breathe(&self) {
         // SAFETY: a task that holds nothing.
         unsafe { shim::xcall_stress_shim_breathe() };
+    }
+
+    fn is_called_away(&self) -> bool {
+        // SAFETY: a worker, which is one of the shim's threads.
+        unsafe { shim::xcall_stress_shim_should_park() }
     }
 
     fn relax(&self) {

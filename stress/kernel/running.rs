@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The storm that is going on, one at a time: its beginning, its threads, its end.
+//! The storm that is going on, one at a time: its beginning and its end.
 
 use crate::guest::Guest;
 use crate::selection::Selection;
+use crate::threads::Threads;
 use crate::{carrier, faults, shim};
 use core::cell::UnsafeCell;
-use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 use kernel::prelude::*;
 use xcall_storm::{Plan, Refusal, Storm, Surroundings, Ticket};
@@ -16,23 +16,13 @@ const FLUSH_NS: u64 = 10_000_000_000;
 
 /// A storm with its threads. Dropped, it ends first.
 struct Running {
-    storm: Storm<Guest>,
-    seats: KVVec<Seat>,
+    /// None: they could not be started, or have ended.
+    threads: Option<Threads>,
+    /// In a box of its own: threads hold references to it, while others have `&mut` to the rest.
+    storm: KBox<Storm<Guest>>,
     /// The file it was started by; 0 if it goes on without.
     owner: u64,
 }
-
-/// A worker's thread.
-struct Seat {
-    storm: *const Storm<Guest>,
-    worker: usize,
-    thread: Option<NonNull<c_void>>,
-}
-
-// SAFETY: both pointers may be used on any CPU: a storm is Sync, a thread is stopped by anyone.
-unsafe impl Send for Seat {}
-// SAFETY: as for Send.
-unsafe impl Sync for Seat {}
 
 /// The one place for a storm.
 struct Slot(UnsafeCell<Option<KBox<Running>>>);
@@ -64,23 +54,22 @@ pub(crate) fn start(request: &Request, owner: u64) -> Result {
         }
         // One that is over and that nobody asked for.
         *slot = None;
-        let mut running = prepare(request, owner)?;
-        running.begin()?;
-        *slot = Some(running);
+        *slot = Some(begin(prepare(request)?, owner)?);
         Ok(())
     })
 }
 
 /// Checks the request and gets all that the storm needs.
-fn prepare(request: &Request, owner: u64) -> Result<KBox<Running>> {
+fn prepare(request: &Request) -> Result<KBox<Storm<Guest>>> {
     let mut online = [0; CPU_WORDS];
     // SAFETY: room for `CPU_WORDS` words.
     unsafe { shim::xcall_stress_shim_online_cpus(online.as_mut_ptr(), CPU_WORDS as u32) };
     let selection = Selection::new(&request.doorbells)?;
+    let handler = carrier::Handler::register()?;
     let around = Surroundings {
         online: &online,
         ordinary: selection.ordinary,
-        from_nmi: selection.from_nmi,
+        from_nmi: selection.from_nmi && handler.is_some(),
     };
     let plan = Plan::check(request, &around).map_err(|refusal| match refusal {
         Refusal::Cpus | Refusal::Offline => ENODEV,
@@ -90,7 +79,7 @@ fn prepare(request: &Request, owner: u64) -> Result<KBox<Running>> {
     let guest = Guest {
         selection,
         _spoiler: faults::Spoiler::new(plan.faults(), plan.seed())?,
-        _handler: carrier::Handler::register()?,
+        _handler: handler,
     };
     let mut words = KVVec::with_capacity(Storm::<Guest>::words_for(&plan), GFP_KERNEL)?;
     for _ in 0..Storm::<Guest>::words_for(&plan) {
@@ -100,69 +89,32 @@ fn prepare(request: &Request, owner: u64) -> Result<KBox<Running>> {
     for _ in 0..Storm::<Guest>::tickets_for(&plan) {
         tickets.push(Ticket::new(), GFP_KERNEL)?;
     }
-    let mut seats = KVVec::with_capacity(plan.participants(), GFP_KERNEL)?;
-    for worker in 0..plan.participants() {
-        let seat = Seat {
-            storm: core::ptr::null(),
-            worker,
-            thread: None,
-        };
-        seats.push(seat, GFP_KERNEL)?;
-    }
-    let owner = if plan.detached() { 0 } else { owner };
     let storm = Storm::new(guest, plan, words, tickets).ok_or(EINVAL)?;
-    let running = Running {
-        storm,
-        seats,
-        owner,
-    };
-    Ok(KBox::new(running, GFP_KERNEL)?)
+    Ok(KBox::new(storm, GFP_KERNEL)?)
 }
 
-impl Running {
-    /// Starts the threads. If one cannot be made, the drop stops the others.
-    fn begin(&mut self) -> Result {
-        let storm: *const Storm<Guest> = &self.storm;
-        for seat in self.seats.iter_mut() {
-            // The storm lies in a box that is dropped after its threads have returned.
-            seat.storm = storm;
-        }
-        for (at, cpu) in self.storm.plan().cpus().enumerate() {
-            let seat: *mut Seat = &mut self.seats[at];
-            // SAFETY: the seat lies in memory that stays until the thread has returned, see
-            // `drop`, and the thread reads what was written above only.
-            let thread = unsafe { shim::xcall_stress_shim_start_thread(cpu, seat.cast()) };
-            self.seats[at].thread = Some(NonNull::new(thread).ok_or(ENOMEM)?);
-        }
-        Ok(())
-    }
+/// Starts the threads of `storm`.
+fn begin(storm: KBox<Storm<Guest>>, owner: u64) -> Result<KBox<Running>> {
+    let owner = if storm.plan().detached() { 0 } else { owner };
+    let running = Running {
+        threads: None,
+        storm,
+        owner,
+    };
+    let mut running = KBox::new(running, GFP_KERNEL)?;
+    // SAFETY: the storm stays in its box, which is dropped after the threads.
+    running.threads = Some(unsafe { Threads::start(&running.storm)? });
+    Ok(running)
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.storm.stop();
-        for seat in self.seats.iter_mut() {
-            if let Some(thread) = seat.thread.take() {
-                // SAFETY: started by `begin`, stopped once.
-                unsafe { shim::xcall_stress_shim_stop_thread(thread.as_ptr()) };
-            }
-        }
+        self.threads = None;
         // Called functions use the tickets, and this module's text.
         while !self.storm.flush(FLUSH_NS) {
             pr_err!("posted calls are still under way: waiting for them\n");
         }
     }
-}
-
-/// A worker's thread.
-#[no_mangle]
-extern "C" fn xcall_stress_thread(seat: *mut c_void) -> c_int {
-    let seat = seat.cast::<Seat>();
-    // SAFETY: `begin` gave the seat of a storm; both stay until this thread has returned. `thread`,
-    // which `begin` writes meanwhile, is not looked at.
-    let (storm, worker) = unsafe { (&*(*seat).storm, (*seat).worker) };
-    storm.work(worker);
-    0
 }
 
 /// Asks the storm to end.

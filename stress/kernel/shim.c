@@ -9,9 +9,10 @@
 #include <linux/minmax.h>
 #include <linux/mutex.h>
 #include <linux/nmi.h>
+#include <linux/percpu.h>
 #include <linux/sched.h>
-#include <linux/sched/task.h>
 #include <linux/smp.h>
+#include <linux/smpboot.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <asm/nmi.h>
@@ -95,22 +96,28 @@ void xcall_stress_shim_symbol(char *name, size_t size, const void *address)
 	scnprintf(name, size, "%ps", address);
 }
 
-void *xcall_stress_shim_start_thread(unsigned int cpu, void *seat)
-{
-	struct task_struct *thread =
-		kthread_create_on_cpu(xcall_stress_thread, seat, cpu, "xcall_stress/%u");
+static DEFINE_PER_CPU(struct task_struct *, xcall_stress_thread);
 
-	if (IS_ERR(thread))
-		return NULL;
-	get_task_struct(thread);
-	wake_up_process(thread);
-	return thread;
+static struct smp_hotplug_thread xcall_stress_threads = {
+	.store = &xcall_stress_thread,
+	.thread_should_run = xcall_stress_should_run,
+	.thread_fn = xcall_stress_run,
+	.thread_comm = "xcall_stress/%u",
+};
+
+int xcall_stress_shim_register_threads(void)
+{
+	return smpboot_register_percpu_thread(&xcall_stress_threads);
 }
 
-void xcall_stress_shim_stop_thread(void *thread)
+void xcall_stress_shim_unregister_threads(void)
 {
-	kthread_stop(thread);
-	put_task_struct(thread);
+	smpboot_unregister_percpu_thread(&xcall_stress_threads);
+}
+
+bool xcall_stress_shim_should_park(void)
+{
+	return kthread_should_park();
 }
 
 /* ---- NMIs of our own ------------------------------------------------------------------ */
@@ -120,14 +127,20 @@ static int xcall_stress_shim_nmi_local(unsigned int type, struct pt_regs *regs)
 	return xcall_stress_nmi_local();
 }
 
+bool xcall_stress_shim_has_nmis(void)
+{
+	return XCALL_COMPAT_NMI_IPI && XCALL_COMPAT_NMI_HANDLER;
+}
+
 int xcall_stress_shim_register_nmi_handler(void)
 {
-	return register_nmi_handler(NMI_LOCAL, xcall_stress_shim_nmi_local, 0, "xcall_stress");
+	return xcall_compat_register_nmi_handler(NMI_LOCAL, xcall_stress_shim_nmi_local, 0,
+						 "xcall_stress");
 }
 
 void xcall_stress_shim_unregister_nmi_handler(void)
 {
-	unregister_nmi_handler(NMI_LOCAL, "xcall_stress");
+	xcall_compat_unregister_nmi_handler(NMI_LOCAL, "xcall_stress");
 }
 
 void xcall_stress_shim_send_nmi(unsigned int cpu)

@@ -25,19 +25,24 @@ void xcall_stress_shim_unlock(void);
 void xcall_stress_shim_online_cpus(unsigned long *words, unsigned int count);
 void xcall_stress_shim_symbol(char *name, size_t size, const void *address);
 
-/* A thread on cpu that runs xcall_stress_thread(seat); NULL: none could be made. */
-void *xcall_stress_shim_start_thread(unsigned int cpu, void *seat);
-/* Waits until it has returned. */
-void xcall_stress_shim_stop_thread(void *thread);
+/* A thread on each CPU that is or comes online, which calls xcall_stress_run(). */
+int xcall_stress_shim_register_threads(void);
+/* Waits until they have returned. */
+void xcall_stress_shim_unregister_threads(void);
+/* In one of those: it is to return, its CPU goes offline. */
+bool xcall_stress_shim_should_park(void);
 
 /* ---- NMIs of our own ---- */
+/* Whether this kernel lets modules send and hear them. */
+bool xcall_stress_shim_has_nmis(void);
 int xcall_stress_shim_register_nmi_handler(void);
 void xcall_stress_shim_unregister_nmi_handler(void);
 /* From a task. */
 void xcall_stress_shim_send_nmi(unsigned int cpu);
 
 /* ---- in Rust ---- */
-int xcall_stress_thread(void *seat);
+int xcall_stress_should_run(unsigned int cpu);
+void xcall_stress_run(unsigned int cpu);
 /* Whether this NMI was ours: NMI_HANDLED or NMI_DONE. */
 int xcall_stress_nmi_local(void);
 

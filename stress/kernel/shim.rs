@@ -18,9 +18,11 @@ extern "C" {
     pub(crate) fn xcall_stress_shim_unlock();
     pub(crate) fn xcall_stress_shim_online_cpus(words: *mut u64, count: c_uint);
     pub(crate) fn xcall_stress_shim_symbol(name: *mut u8, size: usize, address: *const c_void);
-    pub(crate) fn xcall_stress_shim_start_thread(cpu: c_uint, seat: *mut c_void) -> *mut c_void;
-    pub(crate) fn xcall_stress_shim_stop_thread(thread: *mut c_void);
+    pub(crate) fn xcall_stress_shim_register_threads() -> c_int;
+    pub(crate) fn xcall_stress_shim_unregister_threads();
+    pub(crate) fn xcall_stress_shim_should_park() -> bool;
 
+    pub(crate) fn xcall_stress_shim_has_nmis() -> bool;
     pub(crate) fn xcall_stress_shim_register_nmi_handler() -> c_int;
     pub(crate) fn xcall_stress_shim_unregister_nmi_handler();
     pub(crate) fn xcall_stress_shim_send_nmi(cpu: c_uint);

@@ -5,7 +5,8 @@
 //! What a storm is lies in the crate `xcall_storm`, which the host tests. Here:
 //!
 //! - `device`: `/dev/xcall-stress` and its ioctls (crate `xcall_stress_protocol`).
-//! - `running`: the storm that is going on: its threads, its end.
+//! - `running`: the storm that is going on, and its end; `threads`: its workers, one a CPU.
+//! - `one_call`: a call beside it.
 //! - `guest`: the kernel as a storm's machine.
 //! - `selection`, `faults`, `carrier`: doorbells, spoilt rings, NMIs of our own.
 //! - `shim.c`: the C functions and macros that Rust cannot reach.
@@ -14,9 +15,11 @@ mod carrier;
 mod device;
 mod faults;
 mod guest;
+mod one_call;
 mod running;
 mod selection;
 mod shim;
+mod threads;
 
 use device::Session;
 use kernel::miscdevice::{MiscDeviceOptions, MiscDeviceRegistration};

@@ -10,6 +10,9 @@ use xcall_stress_protocol::{
     NO_CPU, NO_SELF_DRAIN, TARGETS_IRQS_OFF,
 };
 
+/// The longest storm: a week.
+const LONGEST_S: u64 = 7 * 24 * 3600;
+
 /// Storms of cross-CPU calls: does every call run exactly once, whatever comes in between?
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXIT_STATUS)]
@@ -98,7 +101,7 @@ pub struct GuestArgs {
     pub list_doorbells: bool,
 
     /// Start the storm and leave it to the module, which ends it when it is unloaded
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "hotplug"])]
     pub detach: bool,
 
     #[command(flatten)]
@@ -123,7 +126,7 @@ pub struct StormArgs {
     #[arg(long, value_name = "NAME")]
     pub doorbell: Vec<String>,
 
-    /// How long to storm [default: 10, unless --calls is given]
+    /// How long to storm [default: 10, unless --calls or a number of --hotplug cycles is given]
     #[arg(long, value_name = "N")]
     pub seconds: Option<u64>,
 
@@ -158,6 +161,17 @@ pub struct StormArgs {
     /// This CPU masks everything for a while, again and again: calls to it must time out and name it
     #[arg(long, value_name = "CPU")]
     pub mask_target: Option<u32>,
+
+    /// Take CPUs offline and bring them back meanwhile, in random order, never the last one: so many
+    /// times, after which the storm ends; without a number until it ends. All are back afterwards
+    #[arg(
+        long,
+        value_name = "CYCLES",
+        num_args = 0..=1,
+        default_missing_value = "0",
+        conflicts_with_all = ["mask_target", "no_self_drain"]
+    )]
+    pub hotplug: Option<u64>,
 
     /// A contrast that must fail: with interrupts off, post and spin instead of waiting as xcall does
     #[arg(long)]
@@ -210,12 +224,14 @@ impl StormArgs {
             "--deadline-ms {deadline_ms}: not in 1 to 60000"
         );
         let seconds = match (self.seconds, self.calls) {
+            // The cycles end it.
+            (None, None) if self.hotplug.is_some_and(|cycles| cycles != 0) => LONGEST_S,
             (None, None) => 10,
             (None, Some(_)) => 0,
             (Some(seconds), _) => seconds,
         };
         ensure!(
-            seconds <= 7 * 24 * 3600,
+            seconds <= LONGEST_S,
             "--seconds {seconds}: more than a week"
         );
         ensure!(
@@ -298,6 +314,13 @@ impl Switch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuList(pub [u64; CPU_WORDS]);
 
+impl CpuList {
+    /// Its members, ascending.
+    pub fn members(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..MAX_CPUS as u32).filter(|cpu| (self.0[*cpu as usize / 64] >> (cpu % 64)) & 1 != 0)
+    }
+}
+
 impl FromStr for CpuList {
     type Err = anyhow::Error;
 
@@ -344,6 +367,7 @@ mod tests {
     fn cpu_lists() {
         let list: CpuList = "0-3,5,64".parse().unwrap();
         assert_eq!(list.0[..2], [0b10_1111, 1]);
+        assert!(list.members().eq([0, 1, 2, 3, 5, 64]));
         for wrong in ["", "a", "1-", "3-1", "4096", "1,,2"] {
             assert!(wrong.parse::<CpuList>().is_err(), "{wrong}");
         }
@@ -354,6 +378,10 @@ mod tests {
         assert_eq!(host(&[]).unwrap().duration_ms, 10_000);
         let by_calls = host(&["--calls", "5"]).unwrap();
         assert_eq!((by_calls.duration_ms, by_calls.calls), (0, 5));
+        let by_cycles = host(&["--hotplug", "5"]).unwrap();
+        assert_eq!(by_cycles.duration_ms, LONGEST_S * 1000);
+        assert_eq!(host(&["--hotplug"]).unwrap().duration_ms, 10_000);
+        assert!(host(&["--hotplug", "--mask-target", "1"]).is_err());
         assert!(host(&["--seconds", "0"]).is_err());
         assert!(host(&["--drop", "60", "--delay", "50"]).is_err());
         assert!(host(&["--deadline-ms", "0"]).is_err());

@@ -2,15 +2,17 @@
 //! Storms on this kernel, through the storm module's device.
 
 use crate::args::{GuestArgs, StormArgs};
+use crate::hotplug::{self, Called, Done};
 use crate::record::{Details, Record};
-use crate::{report, watch};
-use anyhow::{anyhow, bail, Context, Result};
+use crate::{report, sysfs, watch};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use xcall_stress_protocol::{
-    ioctl, text, Doorbells, Latency, Progress, Request, Row, Totals, DEVICE, LATENCY_BUCKETS, NAME,
+    ioctl, text, Doorbells, Latency, OneCall, Progress, Request, Row, Totals, DEVICE,
+    LATENCY_BUCKETS, NAME,
 };
 
 /// Lists the doorbells, weakest first, a line each.
@@ -24,24 +26,92 @@ pub fn list_doorbells() -> Result<bool> {
 
 /// Storms through the module. Returns whether every call was accounted for.
 pub fn storm(args: &GuestArgs) -> Result<bool> {
-    let request = args.request()?;
     let device = Device::open()?;
-    let stop = watch::on_interrupt()?;
-    device.start(&request)?;
     if args.detach {
+        device.start(&args.request()?)?;
         println!("the storm goes on until its end, or until xcall_stress is unloaded");
         return Ok(true);
     }
-    device.follow(&stop, !args.storm.json)?;
-    report::show(&args.storm, &device.result()?)
+    let done = blow(&device, &args.storm)?;
+    report::show(&args.storm, &device.result()?, done.as_ref())
+}
+
+/// One storm to its end, and the CPUs that go offline and come back meanwhile.
+fn blow(device: &Device, args: &StormArgs) -> Result<Option<Done>> {
+    let request = args.request()?;
+    let hotplug = match args.hotplug {
+        Some(cycles) => Some(hotplug_plan(args, cycles)?),
+        None => None,
+    };
+    let stop = watch::on_interrupt(hotplug.is_some())?;
+    device.start(&request)?;
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let hotplug = hotplug.as_ref().map(|plan| {
+            let over = &over;
+            scope.spawn(move || {
+                let done = hotplug::run(device, plan, || over.load(Relaxed));
+                // The cycles are made, or cannot be: no need to go on.
+                device.stop().and(done)
+            })
+        });
+        let followed = device.follow(&stop, !args.json);
+        over.store(true, Relaxed);
+        let done = hotplug.map(|thread| thread.join().expect("it does not panic"));
+        followed.and(done.transpose())
+    })
+}
+
+/// Which CPUs may go: those that take part and that the kernel lets go.
+fn hotplug_plan(args: &StormArgs, cycles: u64) -> Result<hotplug::Plan> {
+    let online = sysfs::online()?;
+    let taking_part = args.cpus.as_ref().unwrap_or(&online);
+    let cpus: Vec<u32> = taking_part
+        .members()
+        .filter(|cpu| sysfs::has_switch(*cpu))
+        .collect();
+    let one_stays = online.members().any(|cpu| !cpus.contains(&cpu));
+    ensure!(
+        cpus.len() + usize::from(one_stays) >= 2,
+        "--hotplug: this kernel lets none of these CPUs go offline"
+    );
+    Ok(hotplug::Plan {
+        cpus,
+        one_stays,
+        cycles,
+        seed: args.seed,
+    })
+}
+
+impl hotplug::Machine for Device {
+    fn take_offline(&self, cpu: u32) -> Result<()> {
+        sysfs::switch(cpu, false)
+    }
+
+    fn bring_online(&self, cpu: u32) -> Result<()> {
+        sysfs::switch(cpu, true)
+    }
+
+    fn call(&self, cpu: u32) -> Result<Called> {
+        let mut call = OneCall {
+            size: size_of::<OneCall>() as u32,
+            cpu,
+            ..OneCall::default()
+        };
+        self.ioctl(ioctl::ONE_CALL, &mut call)
+            .with_context(|| format!("one call to CPU {cpu}"))?;
+        Ok(match (-call.errno, call.ran) {
+            (0, 1) => Called::Ran,
+            (libc::ENXIO, 0) => Called::Offline,
+            _ => Called::Other,
+        })
+    }
 }
 
 /// Storms through the module, and keeps all there is to know of it.
 pub fn record(args: &StormArgs) -> Result<Record> {
     let device = Device::open()?;
-    let stop = watch::on_interrupt()?;
-    device.start(&args.request()?)?;
-    device.follow(&stop, !args.json)?;
+    blow(&device, args)?;
     let details = Details::gather(
         |caller, first| {
             let asked = Row {

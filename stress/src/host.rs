@@ -2,6 +2,7 @@
 //! Storms on threads.
 
 use crate::args::StormArgs;
+use crate::hotplug::{self, Called, Done};
 use crate::record::{Details, Record};
 use crate::{report, watch};
 use anyhow::{bail, ensure, Context, Result};
@@ -33,18 +34,19 @@ const FLUSH_NS: u64 = 30_000_000_000;
 
 /// Storms on threads. Returns whether every call was accounted for.
 pub fn storm(args: &StormArgs) -> Result<bool> {
-    let (totals, _) = blow(args)?;
-    report::show(args, &totals)
+    let (totals, _, done) = blow(args)?;
+    report::show(args, &totals, done.as_ref())
 }
 
 /// Storms on threads, and keeps all there is to know of it.
 pub fn record(args: &StormArgs) -> Result<Record> {
-    let (totals, details) = blow(args)?;
+    let (totals, details, _) = blow(args)?;
     let machine = "threads that play CPUs".to_owned();
     Ok(Record::new(machine, args, &totals, &details))
 }
 
-fn blow(args: &StormArgs) -> Result<(Totals, Details)> {
+/// One storm: its accounts, who called whom, and the CPUs that went offline and came back.
+fn blow(args: &StormArgs) -> Result<(Totals, Details, Option<Done>)> {
     let mut request = args.request()?;
     if request.cpus.iter().all(|w| *w == 0) {
         request.cpus[0] = CPUS;
@@ -64,28 +66,55 @@ fn blow(args: &StormArgs) -> Result<(Totals, Details)> {
     let tickets = (0..tickets).map(|_| Ticket::new()).collect::<Vec<_>>();
     let storm = Storm::new(machine, plan, words, tickets).context("too little memory")?;
 
-    let stop = watch::on_interrupt()?;
+    let stop = watch::on_interrupt(args.hotplug.is_some())?;
     let engine = &storm.machine().engine;
     let flushed = AtomicBool::new(false);
     let failed = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let over = AtomicBool::new(false);
+    let all_back = AtomicBool::new(args.hotplug.is_none());
+    let hotplug = args.hotplug.map(|cycles| hotplug::Plan {
+        cpus: storm.plan().cpus().collect(),
+        one_stays: false,
+        cycles,
+        seed: args.seed,
+    });
+    let done = std::thread::scope(|scope| {
         for (worker, cpu) in storm.plan().cpus().enumerate() {
             let (storm, flushed, failed) = (&storm, &flushed, &failed);
+            let all_back = &all_back;
             scope.spawn(move || {
                 act_as(engine, CpuId(cpu), |_| {
                     engine.open();
                     storm.work(worker);
+                    while storm.is_running() {
+                        storm.machine().stay_away(cpu);
+                        storm.work(worker);
+                        storm.machine().breathe();
+                    }
                     if worker == 0 {
                         failed.store(!storm.flush(FLUSH_NS), Relaxed);
                         flushed.store(true, Release);
                     }
-                    while !flushed.load(Acquire) {
+                    while !flushed.load(Acquire) || !all_back.load(Acquire) {
+                        storm.machine().stay_away(cpu);
                         storm.machine().breathe();
                     }
                     engine.close();
                 });
             });
         }
+        let hotplug = hotplug.as_ref().map(|plan| {
+            let (storm, over, all_back) = (&storm, &over, &all_back);
+            scope.spawn(move || {
+                // On a CPU of its own, which takes no calls.
+                act_as(engine, storm.machine().caller, |_| {
+                    let done = hotplug::run(storm.machine(), plan, || over.load(Relaxed));
+                    storm.stop();
+                    all_back.store(true, Release);
+                    done
+                })
+            })
+        });
         let progress = watch::Progress::new(!args.json);
         while storm.is_running() {
             if stop.load(Relaxed) {
@@ -94,7 +123,10 @@ fn blow(args: &StormArgs) -> Result<(Totals, Details)> {
             progress.show(storm.calls(), storm.elapsed_ns());
             std::thread::sleep(watch::EVERY);
         }
+        over.store(true, Relaxed);
+        hotplug.map(|thread| thread.join().expect("it does not panic"))
     });
+    let done = done.transpose()?;
     let totals = storm.totals(names);
     let details = Details::gather(
         |caller, first| Ok(storm.row(caller, first)),
@@ -105,7 +137,7 @@ fn blow(args: &StormArgs) -> Result<(Totals, Details)> {
         std::mem::forget(storm);
         eprintln!("stress: posted calls did not come back within 30 s");
     }
-    Ok((totals, details))
+    Ok((totals, details, done))
 }
 
 /// A machine of threads, and its engine.
@@ -115,6 +147,17 @@ struct Threads {
     faulty: Vec<Box<dyn Counted>>,
     /// Allowed by the command line, separated by commas.
     names: [u8; NAMES],
+    /// A CPU beyond those that take part.
+    caller: CpuId,
+    /// By CPU: whether it is to be offline, and whether it is.
+    gates: Vec<Gate>,
+}
+
+/// How a CPU is told to go.
+#[derive(Debug, Default)]
+struct Gate {
+    away: AtomicBool,
+    closed: AtomicBool,
 }
 
 /// A doorbell that counts what went wrong.
@@ -132,7 +175,7 @@ impl Threads {
     fn new(request: &Request) -> Result<Self> {
         let last = request.cpus.iter().rposition(|w| *w != 0).unwrap_or(0);
         let count = last as u32 * 64 + (64 - request.cpus[last].leading_zeros());
-        let cpus = Cpus::new(count);
+        let cpus = Cpus::new(count + 1);
         let faults = Faults {
             drop: request.faults.drop as u8,
             delay: request.faults.delay as u8,
@@ -174,14 +217,40 @@ impl Threads {
         let config = Config {
             deadline_ns,
             nmi_deadline_ns: deadline_ns,
-            ..Config::new(count)
+            ..Config::new(count + 1)
         };
         let engine = xcall_host::engine(&cpus, config, bells).context("an engine")?;
         Ok(Self {
             engine,
             faulty,
             names,
+            caller: CpuId(count),
+            gates: (0..count).map(|_| Gate::default()).collect(),
         })
+    }
+
+    /// On `cpu`, between turns: is offline for as long as it is to be.
+    fn stay_away(&self, cpu: u32) {
+        let gate = &self.gates[cpu as usize];
+        if !gate.away.load(Acquire) {
+            return;
+        }
+        self.engine.close();
+        gate.closed.store(true, Release);
+        while gate.away.load(Acquire) {
+            std::thread::yield_now();
+        }
+        self.engine.open();
+        gate.closed.store(false, Release);
+    }
+
+    /// Sends `cpu` away or back, and waits until it is where it is to be.
+    fn switch(&self, cpu: u32, away: bool) {
+        let gate = &self.gates[cpu as usize];
+        gate.away.store(away, Release);
+        while gate.closed.load(Acquire) != away {
+            std::thread::yield_now();
+        }
     }
 
     fn is_allowed(&self, bell: &Bell) -> bool {
@@ -223,6 +292,33 @@ fn failure(error: Error) -> Failure {
                 last_doorbell,
             })
         }
+    }
+}
+
+impl hotplug::Machine for Threads {
+    fn take_offline(&self, cpu: u32) -> Result<()> {
+        self.switch(cpu, true);
+        Ok(())
+    }
+
+    fn bring_online(&self, cpu: u32) -> Result<()> {
+        self.switch(cpu, false);
+        Ok(())
+    }
+
+    fn call(&self, cpu: u32) -> Result<Called> {
+        let ran = AtomicU64::new(0);
+        let count = || {
+            ran.fetch_add(1, Relaxed);
+        };
+        // SAFETY: counting may interrupt anything, itself too.
+        let work = unsafe { Work::nmi_safe(&count) };
+        let result = self.engine.call(CpuId(cpu), work);
+        Ok(match (result, ran.load(Relaxed)) {
+            (Ok(()), 1) => Called::Ran,
+            (Err(Error::Offline), 0) => Called::Offline,
+            _ => Called::Other,
+        })
     }
 }
 
@@ -293,6 +389,12 @@ impl Machine for Threads {
     fn breathe(&self) {
         with_played(|cpu| cpu.expect("a worker plays a CPU").poll());
         std::thread::yield_now();
+    }
+
+    fn is_called_away(&self) -> bool {
+        current_cpu()
+            .and_then(|cpu| self.gates.get(cpu.index()))
+            .is_some_and(|gate| gate.away.load(Relaxed))
     }
 
     fn relax(&self) {

@@ -10,9 +10,11 @@ mod chart;
 mod counters;
 mod guest;
 mod host;
+mod hotplug;
 mod page;
 mod record;
 mod report;
+mod sysfs;
 mod top;
 mod watch;
 

@@ -2,6 +2,7 @@
 //! What came of a storm: a table for people, a JSON object for machines.
 
 use crate::args::StormArgs;
+use crate::hotplug::Done;
 use anyhow::Result;
 use serde::Serialize;
 use xcall_stress_protocol::{text, Totals};
@@ -15,6 +16,7 @@ struct Report<'a> {
     cpus: u32,
     seconds: f64,
     calls: u64,
+    ran: u64,
     lost: u64,
     duplicated: u64,
     wrong_timeouts: u64,
@@ -36,8 +38,17 @@ struct Report<'a> {
     p99_ns: u64,
     max_ns: u64,
     seed: u64,
+    hotplug: Option<Hotplug>,
     first_timeout: Option<FirstTimeout<'a>>,
     failure: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Hotplug {
+    cycles: u64,
+    most_offline: usize,
+    wrong_offline: u64,
+    wrong_online: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,7 +62,7 @@ struct FirstTimeout<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(args: &StormArgs, totals: &'a Totals) -> Self {
+    fn new(args: &StormArgs, totals: &'a Totals, hotplug: Option<&Done>) -> Self {
         let first = &totals.first_timeout;
         let per_call = totals.rings as f64 / totals.calls.max(1) as f64;
         Self {
@@ -62,6 +73,7 @@ impl<'a> Report<'a> {
             cpus: totals.cpus,
             seconds: (totals.elapsed_ns / 1_000_000) as f64 / 1000.0,
             calls: totals.calls,
+            ran: totals.calls.saturating_sub(totals.timeouts + totals.lost),
             lost: totals.lost,
             duplicated: totals.duplicated,
             wrong_timeouts: totals.wrong_timeouts,
@@ -83,6 +95,12 @@ impl<'a> Report<'a> {
             p99_ns: totals.p99_ns,
             max_ns: totals.max_ns,
             seed: args.seed,
+            hotplug: hotplug.map(|done| Hotplug {
+                cycles: done.cycles,
+                most_offline: done.most_offline,
+                wrong_offline: done.wrong_offline,
+                wrong_online: done.wrong_online,
+            }),
             first_timeout: (totals.timeouts != 0).then(|| FirstTimeout {
                 cpu: first.cpu,
                 silent: first.silent,
@@ -91,14 +109,17 @@ impl<'a> Report<'a> {
                 age_ns: first.age_ns,
                 last_doorbell: text(&first.last_doorbell),
             }),
-            failure: totals.failure(args.pattern.0, args.mask_target.is_some()),
+            failure: totals
+                .failure(args.pattern.0, args.mask_target.is_some())
+                .or(hotplug.and_then(Done::failure)),
         }
     }
 }
 
-/// Shows what came of a storm. Returns whether every call was accounted for.
-pub fn show(args: &StormArgs, totals: &Totals) -> Result<bool> {
-    let report = Report::new(args, totals);
+/// Shows what came of a storm, and of CPUs that went and came meanwhile. Returns whether every call
+/// was accounted for.
+pub fn show(args: &StormArgs, totals: &Totals, hotplug: Option<&Done>) -> Result<bool> {
+    let report = Report::new(args, totals, hotplug);
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -122,12 +143,13 @@ fn table(report: &Report<'_>) -> String {
         ),
         ("doorbells", report.doorbell.to_owned()),
         ("calls", report.calls.to_string()),
+        ("ran", report.ran.to_string()),
         ("lost", report.lost.to_string()),
         ("duplicated", report.duplicated.to_string()),
         ("wrong timeouts", report.wrong_timeouts.to_string()),
         ("timeouts", report.timeouts.to_string()),
         ("busy", report.busy.to_string()),
-        ("offline", report.offline.to_string()),
+        ("refused, offline", report.offline.to_string()),
         ("rings per call", format!("{:.3}", report.rings_per_call)),
         ("rings saved", report.rings_saved.to_string()),
         ("re-rings", report.rerings.to_string()),
@@ -150,6 +172,15 @@ fn table(report: &Report<'_>) -> String {
         if count != 0 {
             rows.push((name, count.to_string()));
         }
+    }
+    if let Some(hotplug) = &report.hotplug {
+        rows.push((
+            "hotplug",
+            format!(
+                "{} cycles, at most {} CPUs offline at a time",
+                hotplug.cycles, hotplug.most_offline
+            ),
+        ));
     }
     if let Some(first) = &report.first_timeout {
         let more = match first.silent {

@@ -14,13 +14,17 @@ pub const EVERY: Duration = Duration::from_millis(100);
 /// How often to write a line where there is no terminal.
 const LINE_EVERY_NS: u64 = 10_000_000_000;
 
-/// Becomes true at the first Ctrl-C (or SIGTERM); the second one ends the program.
-pub fn on_interrupt() -> Result<Arc<AtomicBool>> {
+/// Becomes true at the first Ctrl-C (or SIGTERM); the second one ends the program, unless there are
+/// CPUs to bring back.
+pub fn on_interrupt(hotplug: bool) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
+    let handler = "a handler for Ctrl-C";
     for signal in [libc::SIGINT, libc::SIGTERM] {
-        signal_hook::flag::register_conditional_default(signal, stop.clone())
-            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
-            .context("a handler for Ctrl-C")?;
+        if !hotplug {
+            signal_hook::flag::register_conditional_default(signal, stop.clone())
+                .context(handler)?;
+        }
+        signal_hook::flag::register(signal, stop.clone()).context(handler)?;
     }
     Ok(stop)
 }

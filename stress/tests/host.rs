@@ -65,6 +65,18 @@ fn every_doorbell_alone() {
 }
 
 #[test]
+fn cpus_that_go_and_come_back() {
+    for pattern in ["all-to-all", "broadcast", "posted", "mixed"] {
+        let report = clean(&format!("--pattern {pattern} --hotplug 40"));
+        assert_eq!(report["hotplug"]["cycles"], 40, "{report}");
+        assert_eq!(report["hotplug"]["wrong_offline"], 0, "{report}");
+        assert_eq!(report["hotplug"]["wrong_online"], 0, "{report}");
+    }
+    let to_the_end = clean("--hotplug --calls 3000 --irqs off");
+    assert!(to_the_end["hotplug"]["cycles"].as_u64() > Some(0));
+}
+
+#[test]
 fn spoilt_rings() {
     let report = clean("--drop 30 --calls 4000");
     assert!(report["faults"].as_u64() > Some(0), "{report}");
@@ -103,6 +115,8 @@ fn usage_errors() {
         "host --pattern sideways",
         "host --cpus 3-1",
         "host --no-self-drain",
+        "host --hotplug --mask-target 1",
+        "guest --hotplug --detach",
     ] {
         let output = stress(args);
         assert_eq!(output.status.code(), Some(2), "{args}: {output:?}");

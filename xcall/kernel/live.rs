@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The engine's life, from load to unload.
 
-use crate::doorbell;
+use crate::doorbell::{self, Without};
 use crate::params::Params;
 use crate::percpu::cpus;
 use crate::platform::{clear_engine, set_engine, Engine, Kernel};
@@ -18,14 +18,18 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Makes the engine, all CPUs closed. Task context.
-    pub(crate) fn start(params: &Params) -> Result<Self> {
+    /// Makes the engine, all CPUs closed. `nmis_heard`: whether an NMI would be, or why not. Task
+    /// context.
+    pub(crate) fn start(
+        params: &Params,
+        nmis_heard: core::result::Result<(), Without>,
+    ) -> Result<Self> {
         let config = Config {
             deadline_ns: params.deadline_ns,
             nmi_deadline_ns: params.nmi_deadline_ns,
             ..Config::new(cpus())
         };
-        let bells = doorbell::offered(params.forbid);
+        let bells = doorbell::offered(params.forbid, nmis_heard);
         let engine =
             Engine::new(Kernel::new(params.nmi_credit_ns)?, config, bells).map_err(|error| {
                 pr_err!(

@@ -6,5 +6,12 @@ module-xcall-crates := xcall xcall_interface crossbeam_utils static_assertions x
 module-xcall-c := xcall/kernel/shim.o xcall/kernel/shim_xen.o \
 	xcall/kernel/shim_debugfs.o xcall/kernel/export.o
 
+# make XCALL_WITHOUT="XEN DEBUGFS": as if the kernel had not those optional APIs, see compat.h.
+xcall-apis := NMI_IPI NMI_HANDLER KALLSYMS DEBUGFS XEN XEN_EVENT_CHANNEL XEN_NMI XEN_RESUME
+ifneq ($(filter-out $(xcall-apis),$(XCALL_WITHOUT)),)
+$(error xcall: XCALL_WITHOUT=$(XCALL_WITHOUT): the optional APIs are $(xcall-apis))
+endif
+ccflags-y += $(addprefix -DXCALL_WITHOUT_,$(XCALL_WITHOUT))
+
 # Probes make calls: none may be put into the shim.
 $(foreach object,$(module-xcall-c),$(eval CFLAGS_REMOVE_$(object) := $(CC_FLAGS_FTRACE)))

@@ -6,7 +6,7 @@
 //! NMI of ours may find its calls run already: nobody claims it, and then the credit that its ring
 //! left tells it from a stranger's (`xcall::credit`).
 
-use crate::doorbell::{answer, Bell, Kind};
+use crate::doorbell::{answer, Bell, Kind, Without};
 use crate::percpu::cpus;
 use crate::platform::{current_cpu_racy, engine, now_ns, Engine};
 use crate::{selection, shim};
@@ -78,8 +78,12 @@ extern "C" fn xcall_nmi_unknown() -> c_int {
 pub(crate) struct Handlers;
 
 impl Handlers {
-    /// Task context; the engine is set.
-    pub(crate) fn register() -> Result<Self> {
+    /// Task context. As long as there is no engine, they claim nothing.
+    pub(crate) fn register() -> core::result::Result<Self, Without> {
+        // SAFETY: Reads a constant.
+        if !unsafe { shim::xcall_shim_has_nmi_handler() } {
+            return Err(Without::Because("this kernel lets no module hear NMIs"));
+        }
         // SAFETY: Task context, and not registered yet: the module is loaded once.
         to_result(unsafe { shim::xcall_shim_register_nmi_handlers() })?;
         Ok(Self)

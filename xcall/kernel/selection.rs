@@ -4,6 +4,7 @@
 
 use crate::doorbell::{Bell, Kind, Kinds};
 use crate::platform::{current_cpu_racy, Engine};
+use crate::shim;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::prelude::*;
@@ -32,6 +33,9 @@ pub(crate) fn in_use(lane: Lane) -> Kinds {
 /// one else calls yet.
 pub(crate) fn try_all(engine: &Engine) {
     let mut heard = Kinds::NONE;
+    // A CPU that went offline meanwhile would not hear.
+    // SAFETY: Task context; unlocked below.
+    unsafe { shim::xcall_shim_cpus_read_lock() };
     for bell in engine.doorbells() {
         let kind = bell.kind();
         engine.allow_doorbells(Lane::NmiSafe, |other| other.kind() == kind);
@@ -43,6 +47,8 @@ pub(crate) fn try_all(engine: &Engine) {
             ),
         }
     }
+    // SAFETY: Locked above.
+    unsafe { shim::xcall_shim_cpus_read_unlock() };
     OFFERED.store(heard.0, Ordering::Relaxed);
 }
 

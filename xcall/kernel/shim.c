@@ -134,7 +134,7 @@ void xcall_shim_cond_resched(void)
 
 int xcall_shim_sprint_symbol(char *buffer, unsigned long address)
 {
-	return sprint_symbol(buffer, address);
+	return xcall_compat_sprint_symbol(buffer, address);
 }
 
 unsigned int xcall_shim_ksym_symbol_len(void)
@@ -189,6 +189,28 @@ unsigned int xcall_shim_param_nmi_credit_ms(void)
 	return nmi_credit_ms;
 }
 
+/* ---- optional APIs -------------------------------------------------------------------- */
+
+bool xcall_shim_has_nmi_ipi(void)
+{
+	return XCALL_COMPAT_NMI_IPI;
+}
+
+bool xcall_shim_has_nmi_handler(void)
+{
+	return XCALL_COMPAT_NMI_HANDLER;
+}
+
+bool xcall_shim_has_debugfs(void)
+{
+	return XCALL_COMPAT_DEBUGFS;
+}
+
+bool xcall_shim_has_kallsyms(void)
+{
+	return XCALL_COMPAT_KALLSYMS;
+}
+
 /* ---- NMI ------------------------------------------------------------------------------ */
 
 static noinstr int xcall_shim_nmi_local(unsigned int type, struct pt_regs *regs)
@@ -203,20 +225,20 @@ static noinstr int xcall_shim_nmi_unknown(unsigned int type, struct pt_regs *reg
 
 int xcall_shim_register_nmi_handlers(void)
 {
-	int ret = register_nmi_handler(NMI_LOCAL, xcall_shim_nmi_local, 0, "xcall");
+	int ret = xcall_compat_register_nmi_handler(NMI_LOCAL, xcall_shim_nmi_local, 0, "xcall");
 
 	if (ret)
 		return ret;
-	ret = register_nmi_handler(NMI_UNKNOWN, xcall_shim_nmi_unknown, 0, "xcall");
+	ret = xcall_compat_register_nmi_handler(NMI_UNKNOWN, xcall_shim_nmi_unknown, 0, "xcall");
 	if (ret)
-		unregister_nmi_handler(NMI_LOCAL, "xcall");
+		xcall_compat_unregister_nmi_handler(NMI_LOCAL, "xcall");
 	return ret;
 }
 
 void xcall_shim_unregister_nmi_handlers(void)
 {
-	unregister_nmi_handler(NMI_LOCAL, "xcall");
-	unregister_nmi_handler(NMI_UNKNOWN, "xcall");
+	xcall_compat_unregister_nmi_handler(NMI_LOCAL, "xcall");
+	xcall_compat_unregister_nmi_handler(NMI_UNKNOWN, "xcall");
 }
 
 noinstr void xcall_shim_send_nmi(unsigned int cpu)

@@ -52,6 +52,16 @@ unsigned int xcall_shim_param_deadline_ms(void);
 unsigned int xcall_shim_param_nmi_deadline_ms(void);
 unsigned int xcall_shim_param_nmi_credit_ms(void);
 
+/* Optional APIs, as in compat.h. Context: any. */
+bool xcall_shim_has_nmi_ipi(void);
+bool xcall_shim_has_nmi_handler(void);
+bool xcall_shim_has_xen(void);
+bool xcall_shim_has_xen_event_channel(void);
+bool xcall_shim_has_xen_nmi(void);
+bool xcall_shim_has_xen_resume(void);
+bool xcall_shim_has_debugfs(void);
+bool xcall_shim_has_kallsyms(void);
+
 /* NMI. Registration: task. */
 int xcall_shim_register_nmi_handlers(void);
 void xcall_shim_unregister_nmi_handlers(void);

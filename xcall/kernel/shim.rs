@@ -39,6 +39,16 @@ extern "C" {
     pub(crate) fn xcall_shim_param_nmi_deadline_ms() -> c_uint;
     pub(crate) fn xcall_shim_param_nmi_credit_ms() -> c_uint;
 
+    // Optional APIs.
+    pub(crate) fn xcall_shim_has_nmi_ipi() -> bool;
+    pub(crate) fn xcall_shim_has_nmi_handler() -> bool;
+    pub(crate) fn xcall_shim_has_xen() -> bool;
+    pub(crate) fn xcall_shim_has_xen_event_channel() -> bool;
+    pub(crate) fn xcall_shim_has_xen_nmi() -> bool;
+    pub(crate) fn xcall_shim_has_xen_resume() -> bool;
+    pub(crate) fn xcall_shim_has_debugfs() -> bool;
+    pub(crate) fn xcall_shim_has_kallsyms() -> bool;
+
     // NMI.
     pub(crate) fn xcall_shim_register_nmi_handlers() -> c_int;
     pub(crate) fn xcall_shim_unregister_nmi_handlers();

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The part of the shim that shows files. See shim.h for contexts. */
+#include "compat.h" /* First: it may take debugfs away. */
+
 #include <linux/debugfs.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>

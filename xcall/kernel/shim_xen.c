@@ -5,11 +5,30 @@
 #include <linux/module.h>
 #include <linux/platform_device.h>
 #include <linux/pm.h>
+#include <xen/interface/event_channel.h>
 
 #include "compat.h"
 #include "shim.h"
 
-#if XCALL_COMPAT_XEN
+bool xcall_shim_has_xen(void)
+{
+	return XCALL_COMPAT_XEN;
+}
+
+bool xcall_shim_has_xen_event_channel(void)
+{
+	return XCALL_COMPAT_XEN_EVENT_CHANNEL;
+}
+
+bool xcall_shim_has_xen_nmi(void)
+{
+	return XCALL_COMPAT_XEN_NMI;
+}
+
+bool xcall_shim_has_xen_resume(void)
+{
+	return XCALL_COMPAT_XEN_RESUME;
+}
 
 /* doorbell/event_channel.rs says the same of xen-sys's structures. */
 static_assert(sizeof(struct evtchn_alloc_unbound) == 8);
@@ -22,27 +41,27 @@ static_assert(sizeof(struct evtchn_close) == 4);
 
 noinstr bool xcall_shim_xen_domain(void)
 {
-	return xen_domain();
+	return xcall_compat_xen_domain();
 }
 
 noinstr bool xcall_shim_xen_pv_domain(void)
 {
-	return xen_pv_domain();
+	return xcall_compat_xen_pv_domain();
 }
 
 noinstr int xcall_shim_HYPERVISOR_sched_op(int cmd)
 {
-	return HYPERVISOR_sched_op(cmd, NULL);
+	return xcall_compat_sched_op(cmd);
 }
 
 noinstr int xcall_shim_HYPERVISOR_event_channel_op(int cmd, void *arg)
 {
-	return HYPERVISOR_event_channel_op(cmd, arg);
+	return xcall_compat_event_channel_op(cmd, arg);
 }
 
 noinstr int xcall_shim_vcpuop_send_nmi(unsigned int cpu)
 {
-	return HYPERVISOR_vcpu_op(VCPUOP_send_nmi, xen_vcpu_nr(cpu), NULL);
+	return xcall_compat_vcpuop_send_nmi(cpu);
 }
 
 static noinstr irqreturn_t xcall_shim_event_channel_rung(int irq, void *dev)
@@ -59,14 +78,14 @@ static void *dev_of(unsigned int cpu)
 
 int xcall_shim_bind_evtchn_to_irqhandler(u32 port, unsigned int cpu)
 {
-	return bind_evtchn_to_irqhandler(port, xcall_shim_event_channel_rung,
-					 IRQF_NOBALANCING | IRQF_PERCPU | IRQF_NO_THREAD,
-					 "xcall", dev_of(cpu));
+	return xcall_compat_bind_evtchn_to_irqhandler(port, xcall_shim_event_channel_rung,
+						      IRQF_NOBALANCING | IRQF_PERCPU |
+						      IRQF_NO_THREAD, "xcall", dev_of(cpu));
 }
 
 void xcall_shim_unbind_from_irqhandler(int irq, unsigned int cpu)
 {
-	unbind_from_irqhandler(irq, dev_of(cpu));
+	xcall_compat_unbind_from_irqhandler(irq, dev_of(cpu));
 }
 
 int xcall_shim_irq_set_affinity(int irq, unsigned int cpu)
@@ -100,7 +119,7 @@ static struct platform_device *xcall_xen_device;
 
 int xcall_shim_register_xen_resume(void)
 {
-	int ret = platform_driver_register(&xcall_xen_driver);
+	int ret = xcall_compat_platform_driver_register(&xcall_xen_driver);
 
 	if (ret)
 		return ret;
@@ -117,55 +136,3 @@ void xcall_shim_unregister_xen_resume(void)
 	platform_device_unregister(xcall_xen_device);
 	platform_driver_unregister(&xcall_xen_driver);
 }
-
-#else
-
-noinstr bool xcall_shim_xen_domain(void)
-{
-	return false;
-}
-
-noinstr bool xcall_shim_xen_pv_domain(void)
-{
-	return false;
-}
-
-noinstr int xcall_shim_HYPERVISOR_sched_op(int cmd)
-{
-	return -EOPNOTSUPP;
-}
-
-noinstr int xcall_shim_HYPERVISOR_event_channel_op(int cmd, void *arg)
-{
-	return -EOPNOTSUPP;
-}
-
-noinstr int xcall_shim_vcpuop_send_nmi(unsigned int cpu)
-{
-	return -EOPNOTSUPP;
-}
-
-int xcall_shim_bind_evtchn_to_irqhandler(u32 port, unsigned int cpu)
-{
-	return -EOPNOTSUPP;
-}
-
-void xcall_shim_unbind_from_irqhandler(int irq, unsigned int cpu)
-{
-}
-
-int xcall_shim_irq_set_affinity(int irq, unsigned int cpu)
-{
-	return -EOPNOTSUPP;
-}
-
-int xcall_shim_register_xen_resume(void)
-{
-	return -EOPNOTSUPP;
-}
-
-void xcall_shim_unregister_xen_resume(void)
-{
-}
-
-#endif

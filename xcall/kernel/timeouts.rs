@@ -69,6 +69,9 @@ impl fmt::Display for Symbol {
         }
         // SAFETY: There is room for what it writes; not an NMI.
         let length = unsafe { shim::xcall_shim_sprint_symbol(text.as_mut_ptr(), self.0) };
+        if length <= 0 {
+            return write!(f, "{:#x}", self.0);
+        }
         let text = text.get(..length as usize).unwrap_or(&[]);
         // "name+0x0/0x20 [module]": the size says nothing here.
         let name = text.split(|byte| *byte == b'/').next().unwrap_or(&[]);

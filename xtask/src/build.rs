@@ -70,7 +70,7 @@ pub fn modules(tools: &Tools, kernel: &Kernel, allow_warnings: bool) -> Result<V
     if fs::read_to_string(&stamp).is_ok_and(|text| text == digest) {
         return load_order(&place);
     }
-    let output = make(tools, kernel, "", &format!("modules for {series}"))?;
+    let output = make(tools, kernel, "", &[], &format!("modules for {series}"))?;
     check_warnings(&output, allow_warnings, &log(series))?;
     install(tools, &staged.folder, &place, series)?;
     // With warnings let pass, the next build must show them again.
@@ -109,6 +109,27 @@ pub fn sample_alone(tools: &Tools, kernel: &Kernel) -> Result<()> {
     Ok(())
 }
 
+/// The module files for `kernel`, as if it did not have optional API `api`; warnings denied.
+pub fn modules_without(tools: &Tools, kernel: &Kernel, api: &str) -> Result<Vec<PathBuf>> {
+    // One folder for all of them: what differs is C, and make sees which of it.
+    let series = format!("{}-without", kernel.series);
+    let lock = repo::kbuild().join(format!("{series}.lock"));
+    let _lock = cache::lock_file(&lock, "another build")?;
+    let staged = stage::update(&repo::kbuild().join(&series))?;
+    let place = repo::modules().join(&series).join(api);
+    let stamp = place.join(".stamp");
+    let digest = cache::key([tools.sysroot.key.as_str(), &staged.digest]);
+    if !fs::read_to_string(&stamp).is_ok_and(|text| text == digest) {
+        let label = format!("modules for {} without {api}", kernel.series);
+        let variables = [format!("XCALL_WITHOUT={api}")];
+        let output = make(tools, kernel, "-without", &variables, &label)?;
+        check_warnings(&output, false, &log(&series))?;
+        install(tools, &staged.folder, &place, &series)?;
+        fs::write(stamp, digest)?;
+    }
+    load_order(&place)
+}
+
 /// Clippy over the kernel side, warnings denied.
 pub fn clippy(tools: &Tools, kernel: &Kernel) -> Result<()> {
     // A folder of its own: what clippy emits is not what a build emits.
@@ -125,6 +146,7 @@ pub fn clippy(tools: &Tools, kernel: &Kernel) -> Result<()> {
         tools,
         kernel,
         "-clippy",
+        &["CLIPPY=1".to_owned()],
         &format!("clippy for {}", kernel.series),
     )?;
     check_warnings(&output, false, &log(&series))?;
@@ -136,8 +158,14 @@ fn log(series: &str) -> PathBuf {
     repo::logs().join(format!("build-{series}.log"))
 }
 
-/// Runs Kbuild in /build/SERIES (plus a suffix, for another kind of build).
-fn make(tools: &Tools, kernel: &Kernel, suffix: &str, label: &str) -> Result<String> {
+/// Runs Kbuild in /build/SERIES (plus a suffix, for another kind of build, with its variables).
+fn make(
+    tools: &Tools,
+    kernel: &Kernel,
+    suffix: &str,
+    variables: &[String],
+    label: &str,
+) -> Result<String> {
     let chroot = Chroot::new(&tools.cache, &tools.sysroot)?;
     let series = format!("{}{suffix}", kernel.series);
     fs::create_dir_all(chroot.cache().join(kernel.series))?;
@@ -147,9 +175,7 @@ fn make(tools: &Tools, kernel: &Kernel, suffix: &str, label: &str) -> Result<Str
     make.arg(format!("XCALL_VENDOR=/build/{series}/{}", stage::VENDOR));
     make.arg(format!("XCALL_RUST_LIB={RUST_LIBRARY}"));
     make.arg(format!("XCALL_CACHE_DIR=/cache/{}", kernel.series));
-    if suffix == "-clippy" {
-        make.arg("CLIPPY=1");
-    }
+    make.args(variables);
     let jobs = std::thread::available_parallelism().map_or(1, |count| count.get());
     make.arg(format!("-j{jobs}")).arg("modules");
     crate::progress::run(label, &mut make, &log(&series))

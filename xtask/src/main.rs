@@ -38,6 +38,7 @@ mod terminal;
 mod test;
 mod vm;
 mod vm_command;
+mod without;
 mod xen;
 
 use anyhow::Result;

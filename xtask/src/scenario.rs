@@ -11,7 +11,10 @@
 //! # status: 1                 expected exit status             (0)
 //! # ignore: Uhhuh             complaints that are expected     (none; repeatable)
 //! # timeout: 600              seconds             (300)
+//! # timeout-all: 3600         seconds with --all  (as timeout)
 //! ```
+//!
+//! A script's variable `all` is 1 with `cargo xtask test --all`, else empty.
 //!
 //! A script that prints the line `@inject-nmi` has QEMU send its guest an NMI.
 
@@ -38,6 +41,7 @@ pub struct Scenario {
     status: u8,
     ignored: Vec<String>,
     timeout: Duration,
+    timeout_all: Duration,
 }
 
 impl Scenario {
@@ -54,15 +58,20 @@ impl Scenario {
         machine: &Machine,
         kernel: &'static Kernel,
         platform: Platform,
+        all: bool,
     ) -> Result<()> {
-        let program = Program::Command(self.script.clone());
+        let (word, timeout) = match all {
+            true => ("1", self.timeout_all),
+            false => ("", self.timeout),
+        };
+        let program = Program::Command(format!("all={word}\n{}", self.script));
         let mut boot = Boot::new(kernel, platform, program);
         boot.append.clone_from(&self.append);
         boot.modules = build::modules(&machine.tools, kernel, false)?;
         boot.load_modules = self.load;
         boot.copies.extend(guest_programs::all()?);
         boot.ignored.clone_from(&self.ignored);
-        boot.timeout = Some(self.timeout);
+        boot.timeout = Some(timeout);
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let monitor = folder.path().join("monitor");
         boot.monitor = Some(monitor.clone());
@@ -131,6 +140,7 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
         let known = Platform::ALL.iter().any(|known| known.name() == platform);
         ensure!(known, "platform: {platform}: not known");
     }
+    let timeout = number("timeout", 300)?;
     let ignored = fields.iter().filter(|(key, _)| *key == "ignore");
     Ok(Scenario {
         name: name.to_owned(),
@@ -139,7 +149,8 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
         load: field("load") != Some("no"),
         status: number("status", 0)?.try_into().context("status")?,
         ignored: ignored.map(|(_, text)| text.to_string()).collect(),
-        timeout: Duration::from_secs(number("timeout", 300)?),
+        timeout: Duration::from_secs(timeout),
+        timeout_all: Duration::from_secs(number("timeout-all", timeout)?),
         script,
     })
 }
@@ -170,6 +181,7 @@ mod tests {
         assert_eq!(scenario.status, 1);
         assert_eq!(scenario.ignored, ["Uhhuh", "Dazed"]);
         assert_eq!(scenario.timeout, Duration::from_secs(300));
+        assert_eq!(scenario.timeout_all, Duration::from_secs(300));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::kernels::{Kernel, KERNELS};
 use crate::setup::{self, Machine};
 use crate::storms::{self, Weather};
 use crate::vm::Platform;
-use crate::{build, child, defects, loom, repo, scenario, signals, table};
+use crate::{build, child, defects, loom, repo, scenario, signals, table, without};
 use anyhow::{bail, Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,7 @@ pub fn command(args: &Args) -> Result<u8> {
         })?;
     }
     let scenarios = scenario::all()?;
+    let mut left = Vec::new();
     for kernel in kernels {
         for platform in Platform::ALL {
             if args.quick && platform == Platform::Native {
@@ -95,9 +96,25 @@ pub fn command(args: &Args) -> Result<u8> {
                 .filter(|scenario| wanted && scenario.is_for(platform))
             {
                 let name = format!("{} {series} {}", scenario.name, platform.name());
-                steps.run(&name, || scenario.run(machine()?, kernel, platform))?;
+                steps.run(&name, || {
+                    scenario.run(machine()?, kernel, platform, args.all)
+                })?;
+            }
+            let every_api = args.all || args.only.is_some();
+            let tried =
+                |api: &&without::Api| wanted && !args.quick && api.is_tried(platform, every_api);
+            for api in without::APIS.iter().filter(tried) {
+                let name = format!("without {} {series} {}", api.name, platform.name());
+                steps.run(&name, || {
+                    left.push(api.run(machine()?, kernel, platform)?);
+                    Ok(())
+                })?;
             }
         }
+    }
+    if !left.is_empty() {
+        println!();
+        print!("{}", table::render(without::HEADER, &left));
     }
     Ok(steps.close())
 }

@@ -35,7 +35,7 @@ pub const NO_CPU: u32 = u32::MAX;
 
 /// Numbers of the ioctls.
 pub mod ioctl {
-    use super::{Doorbells, Latency, Progress, Request, Row, Totals};
+    use super::{Doorbells, Latency, OneCall, Progress, Request, Row, Totals};
 
     const TYPE: u32 = 0xd6;
     const WRITE: u32 = 1;
@@ -61,6 +61,8 @@ pub mod ioctl {
     pub const ROW: u32 = number(READ | WRITE, 6, size_of::<Row>());
     /// Before [`RESULT`], once it is over: how long calls took, by doorbell: [`Latency`].
     pub const LATENCY: u32 = number(READ | WRITE, 7, size_of::<Latency>());
+    /// Makes one call, beside the storm if there is one: [`OneCall`].
+    pub const ONE_CALL: u32 = number(READ | WRITE, 8, size_of::<OneCall>());
 }
 
 /// Who calls whom.
@@ -214,6 +216,20 @@ pub struct Progress {
     pub elapsed_ms: u64,
 }
 
+/// One call, and what came of it.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct OneCall {
+    /// Bytes of this structure.
+    pub size: u32,
+    /// The target.
+    pub cpu: u32,
+    /// 0, or what xcall returned.
+    pub errno: i32,
+    /// How often it ran.
+    pub ran: u32,
+}
+
 /// The first timeout of a storm.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -244,7 +260,7 @@ pub struct Totals {
     pub cpus: u32,
     /// How long it went on.
     pub elapsed_ns: u64,
-    /// Calls made, and posted: those that ran, were withdrawn, or found their target offline.
+    /// Calls made, and posted: those that ran or were withdrawn.
     pub calls: u64,
     /// Calls that should have run and did not.
     pub lost: u64,
@@ -256,7 +272,7 @@ pub struct Totals {
     pub timeouts: u64,
     /// Calls refused because all slots were taken.
     pub busy: u64,
-    /// Targets that were offline.
+    /// Calls refused because their target was offline.
     pub offline: u64,
     /// Calls refused for another reason: the storm asked for what cannot be.
     pub refused: u64,
@@ -389,6 +405,7 @@ const _: () = {
     assert!(size_of::<Doorbell>() == NAME + 8);
     assert!(size_of::<Doorbells>() == 8 + MAX_DOORBELLS * (NAME + 8));
     assert!(size_of::<Progress>() == 24);
+    assert!(size_of::<OneCall>() == 16);
     assert!(size_of::<FirstTimeout>() == 24 + NAME + FUNCTION);
     assert!(size_of::<Pair>() == 32);
     assert!(size_of::<Row>() == 24 + PAIRS * (4 + 32));

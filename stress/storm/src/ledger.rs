@@ -29,9 +29,13 @@ pub(crate) enum Count {
     Tickets,
     /// Called functions of this CPU that call on right now.
     Nested,
+    /// 1 once the worker has come.
+    Begun,
+    /// Turns it has made before it was last called away.
+    Turns,
 }
 
-const COUNTS: usize = 13;
+const COUNTS: usize = 15;
 
 /// Words per (caller, target): runs, runs owed, calls waited for, their time, the longest.
 const PER_PAIR: usize = 5;

@@ -153,6 +153,9 @@ pub trait Machine: Sync + Sized {
     /// Between calls: lets others run, answers what wants answering. Task context.
     fn breathe(&self);
 
+    /// Whether the worker that asks is to leave its CPU soon. Task context.
+    fn is_called_away(&self) -> bool;
+
     /// A turn of a spinning loop.
     fn relax(&self);
 

@@ -6,18 +6,19 @@ use crate::machine::{EngineCounters, Machine, Silence};
 use crate::masking::Hold;
 use crate::plan::Plan;
 use crate::ticket::{Ticket, TICKETS};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use xcall_stress_protocol::{
     FirstTimeout, Latency, Row, Totals, FUNCTION, LATENCY_BUCKETS, MAX_DOORBELLS, NAME, NAMES,
     PAIRS,
 };
 
-/// The longest a worker waits for the others to come where it is.
+/// The longest a worker waits for the others to come where it is: some may be away.
 const MEET_NS: u64 = 1_000_000_000;
 
-/// A storm on a machine. Its workers run [`Storm::work`], each on its CPU.
+/// A storm on a machine. Its workers run [`Storm::work`], each on its CPU, again and again until it
+/// is over: a worker whose CPU goes offline leaves between two turns, and comes back with it.
 ///
-/// To be dropped only after all of them have returned and [`Storm::flush`] has said true: called
+/// To be dropped only after all of them have returned for good and [`Storm::flush`] has said true: called
 /// functions use it.
 #[derive(Debug)]
 pub struct Storm<M: Machine> {
@@ -25,12 +26,9 @@ pub struct Storm<M: Machine> {
     pub(crate) plan: Plan,
     words: M::Words,
     tickets: M::Tickets,
-    stopping: AtomicBool,
-    /// Workers that have begun, and that make no more calls.
+    presence: Presence,
+    /// Workers that have begun.
     begun: AtomicU32,
-    done: AtomicU32,
-    /// Workers that have left.
-    left: AtomicU32,
     /// Times a worker came to meet the others.
     met: AtomicU32,
     started_ns: AtomicU64,
@@ -69,12 +67,10 @@ impl<M: Machine> Storm<M> {
             }
         }
         Some(Self {
-            stopping: AtomicBool::new(false),
+            presence: Presence::new(),
             begun: AtomicU32::new(0),
-            done: AtomicU32::new(0),
-            left: AtomicU32::new(0),
             met: AtomicU32::new(0),
-            started_ns: AtomicU64::new(machine.now_ns()),
+            started_ns: AtomicU64::new(0),
             ended_ns: AtomicU64::new(0),
             before: machine.engine_counters(),
             hold: Hold::new(),
@@ -121,24 +117,33 @@ impl<M: Machine> Storm<M> {
 
     /// Ends the storm soon. Any context.
     pub fn stop(&self) {
-        self.stopping.store(true, Relaxed);
+        if self.presence.end() {
+            self.ended_ns.fetch_max(self.machine.now_ns(), Relaxed);
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Relaxed)
+        self.presence.is_ended()
     }
 
-    /// Waits until all workers have begun. False: the storm is stopped.
-    pub(crate) fn begin(&self) -> bool {
+    /// The first time a worker comes: waits for the others a while, so that they begin together.
+    pub(crate) fn begin(&self, worker: usize) {
+        if self.ledger().of(worker, Count::Begun).swap(1, Relaxed) != 0 {
+            return;
+        }
         self.begun.fetch_add(1, AcqRel);
-        while (self.begun.load(Acquire) as usize) < self.plan.count {
-            if self.is_stopping() {
-                return false;
-            }
+        let give_up_ns = self.machine.now_ns() + MEET_NS;
+        while (self.begun.load(Acquire) as usize) < self.plan.count
+            && !self.is_stopping()
+            && !self.machine.is_called_away()
+            && self.machine.now_ns() < give_up_ns
+        {
             self.machine.breathe();
         }
-        self.started_ns.store(self.machine.now_ns(), Relaxed);
-        true
+        let now_ns = self.machine.now_ns();
+        let _ = self
+            .started_ns
+            .compare_exchange(0, now_ns, Relaxed, Relaxed);
     }
 
     /// Spins until all workers have come here as often as this one, or have not for a while.
@@ -154,20 +159,22 @@ impl<M: Machine> Storm<M> {
         }
     }
 
-    /// A worker makes no more calls; returns when none does, so that its CPU answers until then.
-    pub(crate) fn finish(&self) {
-        self.done.fetch_add(1, AcqRel);
-        // Those that never began, because the storm was stopped, are not waited for.
-        while self.done.load(Acquire) < self.begun.load(Acquire) {
-            self.machine.breathe();
-        }
-        self.ended_ns.fetch_max(self.machine.now_ns(), Relaxed);
-        self.left.fetch_add(1, AcqRel);
+    /// A worker begins to make calls. False: the storm is over.
+    pub(crate) fn enter(&self) -> bool {
+        self.presence.enter()
     }
 
-    /// Whether workers are still at it.
+    /// A worker that entered makes no more calls.
+    pub(crate) fn leave(&self) {
+        self.ended_ns.fetch_max(self.machine.now_ns(), Relaxed);
+        self.presence.leave();
+    }
+
+    /// Whether workers make calls, or may yet. Any context.
     pub fn is_running(&self) -> bool {
-        (self.left.load(Acquire) as usize) < self.plan.count
+        // When all are away, nobody else sees that the time is over.
+        let _ = self.is_over();
+        !self.presence.is_deserted()
     }
 
     /// Waits until every posted call has run. Task context, after all workers have returned.
@@ -183,19 +190,26 @@ impl<M: Machine> Storm<M> {
 
     /// How long it has been going on, or went on.
     pub fn elapsed_ns(&self) -> u64 {
-        let end = match self.is_running() {
-            true => self.machine.now_ns(),
-            false => self.ended_ns.load(Relaxed),
+        let end_ns = match self.presence.is_deserted() {
+            true => self.ended_ns.load(Relaxed),
+            false => self.machine.now_ns(),
         };
-        end.saturating_sub(self.started_ns.load(Relaxed))
+        match self.started_ns.load(Relaxed) {
+            0 => 0,
+            started_ns => end_ns.saturating_sub(started_ns),
+        }
     }
 
-    /// Whether its time or its number of calls is over.
+    /// Whether its time or its number of calls is over; once it is, it stays so.
     pub(crate) fn is_over(&self) -> bool {
         let plan = &self.plan;
-        self.is_stopping()
+        let over = self.is_stopping()
             || (plan.calls != 0 && self.calls() >= plan.calls)
-            || (plan.duration_ns != 0 && self.elapsed_ns() >= plan.duration_ns)
+            || (plan.duration_ns != 0 && self.elapsed_ns() >= plan.duration_ns);
+        if over {
+            self.stop();
+        }
+        over
     }
 
     /// Targets were silent; a masked CPU explains it of so many. Any context.
@@ -297,6 +311,46 @@ impl<M: Machine> Storm<M> {
             first_timeout,
             doorbells,
         }
+    }
+}
+
+/// How many workers make calls, and whether the storm has ended, in one word: none begins to after
+/// the last has left.
+#[derive(Debug)]
+struct Presence(AtomicU32);
+
+const ENDED: u32 = 1 << 31;
+
+impl Presence {
+    const fn new() -> Self {
+        Self(AtomicU32::new(0))
+    }
+
+    /// False: it has ended.
+    fn enter(&self) -> bool {
+        let ended = self.0.fetch_add(1, AcqRel) & ENDED != 0;
+        if ended {
+            self.leave();
+        }
+        !ended
+    }
+
+    fn leave(&self) {
+        self.0.fetch_sub(1, AcqRel);
+    }
+
+    /// True: it had not ended before.
+    fn end(&self) -> bool {
+        self.0.fetch_or(ENDED, AcqRel) & ENDED == 0
+    }
+
+    fn is_ended(&self) -> bool {
+        self.0.load(Relaxed) & ENDED != 0
+    }
+
+    /// Acquire, pairs with `leave`: what the workers did is seen.
+    fn is_deserted(&self) -> bool {
+        self.0.load(Acquire) == ENDED
     }
 }
 

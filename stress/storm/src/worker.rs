@@ -6,6 +6,7 @@ use crate::machine::{Failure, Lane, Machine};
 use crate::plan::{contains, members};
 use crate::storm::Storm;
 use crate::ticket::Action;
+use core::sync::atomic::Ordering::Relaxed;
 use xcall_stress_protocol::{Pattern, CPU_WORDS};
 
 /// Calls in a row with interrupts off, and for how long at most.
@@ -24,25 +25,43 @@ struct Worker {
 }
 
 impl<M: Machine> Storm<M> {
-    /// Runs worker `me` to the storm's end: on its CPU, in a task. Returns when no worker calls any
-    /// more.
+    /// Runs worker `me`, on its CPU, in a task, until the storm is over or the machine calls it
+    /// away.
     pub fn work(&self, me: usize) {
+        self.begin(me);
+        if !self.enter() {
+            return;
+        }
+        let turns = self.ledger().of(me, Count::Turns);
         let mut worker = Worker {
             me,
-            turn: 0,
+            turn: turns.load(Relaxed),
             targets: [0; CPU_WORDS],
             missed: [0; CPU_WORDS],
         };
-        if self.begin() {
-            while !self.is_over() {
-                self.turn(&mut worker);
-                worker.turn += 1;
-                self.reclaim(me);
-                self.machine.breathe();
-            }
-            self.wait_within(|| self.reclaim(me) == 0);
+        while !self.is_over() && !self.machine.is_called_away() {
+            self.turn(&mut worker);
+            worker.turn += 1;
+            self.reclaim(me);
+            self.machine.breathe();
         }
-        self.finish();
+        turns.store(worker.turn, Relaxed);
+        if self.is_over() {
+            self.wait_within(|| self.reclaim(me) == 0 || self.machine.is_called_away());
+        }
+        self.leave();
+    }
+
+    /// As [`Storm::work`], for the worker on `cpu`, if there is one.
+    pub fn work_on(&self, cpu: u32) {
+        if let Some(me) = self.worker_of(cpu) {
+            self.work(me);
+        }
+    }
+
+    /// Whether `cpu` has a worker with anything left to do. Any context.
+    pub fn wants_worker(&self, cpu: u32) -> bool {
+        !self.is_stopping() && self.worker_of(cpu).is_some()
     }
 
     fn turn(&self, worker: &mut Worker) {

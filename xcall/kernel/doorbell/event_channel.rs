@@ -63,6 +63,10 @@ fn close(port: u32) {
 impl EventChannel {
     /// Not a channel yet: each CPU makes its own when it comes online.
     pub(super) fn new() -> core::result::Result<Self, Without> {
+        // SAFETY: Reads a constant.
+        if !unsafe { shim::xcall_shim_has_xen_event_channel() } {
+            return Err(Without::Because("this kernel has no event channels"));
+        }
         // SAFETY: Reads a variable.
         if !unsafe { shim::xcall_shim_xen_domain() } {
             return Err(Without::Because("not a Xen guest"));
@@ -226,11 +230,27 @@ extern "C" fn xcall_xen_resumed() {
 pub(crate) struct XenResume;
 
 impl XenResume {
-    /// Task context.
-    pub(crate) fn register() -> Result<Self> {
+    /// None, and a line on the log unless the kernel has no such thing: it could not be done. Task
+    /// context.
+    pub(crate) fn register() -> Option<Self> {
+        // SAFETY: Reads a constant.
+        if !unsafe { shim::xcall_shim_has_xen_resume() } {
+            return None;
+        }
         // SAFETY: Task context, and not registered yet: the module is loaded once.
-        to_result(unsafe { shim::xcall_shim_register_xen_resume() })?;
-        Ok(Self)
+        let registered = to_result(unsafe { shim::xcall_shim_register_xen_resume() });
+        registered
+            .inspect_err(|error| {
+                pr_warn!(
+                    "{}\n",
+                    format_args!(
+                        "event channels will be silent once this guest is restored: error {}",
+                        error.to_errno()
+                    )
+                )
+            })
+            .ok()
+            .map(|()| Self)
     }
 }
 

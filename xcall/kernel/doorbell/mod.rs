@@ -55,7 +55,14 @@ impl Kind {
         !matches!(self, Kind::Ipi)
     }
 
-    fn offer(self) -> core::result::Result<Bell, Without> {
+    /// `nmis_heard`: whether an NMI of ours would be heard, or why not.
+    fn offer(
+        self,
+        nmis_heard: core::result::Result<(), Without>,
+    ) -> core::result::Result<Bell, Without> {
+        if !self.maskable() {
+            nmis_heard?;
+        }
         Ok(match self {
             Kind::Ipi => Bell::Ipi(Ipi::new()?),
             Kind::EventChannel => Bell::EventChannel(EventChannel::new()?),
@@ -135,12 +142,15 @@ impl fmt::Display for Without {
 
 /// The doorbells that this kernel and hypervisor provide, less those forbidden; says on the log
 /// which others it does without, and why. Task context.
-pub(crate) fn offered(forbidden: Kinds) -> impl Iterator<Item = Bell> {
+pub(crate) fn offered(
+    forbidden: Kinds,
+    nmis_heard: core::result::Result<(), Without>,
+) -> impl Iterator<Item = Bell> {
     Kind::ALL.into_iter().filter_map(move |kind| {
         let bell = if forbidden.contains(kind) {
             Err(Without::Because("forbidden"))
         } else {
-            kind.offer()
+            kind.offer(nmis_heard)
         };
         bell.map_err(|why| {
             pr_info!(

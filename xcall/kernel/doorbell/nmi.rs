@@ -33,6 +33,10 @@ impl Nmi {
         if unsafe { shim::xcall_shim_xen_pv_domain() } {
             return Err(Without::Because("a Xen PV guest has no local APIC"));
         }
+        // SAFETY: Reads a constant.
+        if !unsafe { shim::xcall_shim_has_nmi_ipi() } {
+            return Err(Without::Because("this kernel lets no module send an NMI"));
+        }
         Ok(Self(()))
     }
 

@@ -16,6 +16,10 @@ impl XenNmi {
         if !unsafe { shim::xcall_shim_xen_pv_domain() } {
             return Err(Without::Because("not a Xen PV guest"));
         }
+        // SAFETY: Reads a constant.
+        if !unsafe { shim::xcall_shim_has_xen_nmi() } {
+            return Err(Without::Because("this kernel has no VCPUOP_send_nmi"));
+        }
         Ok(Self(()))
     }
 
