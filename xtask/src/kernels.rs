@@ -4,9 +4,7 @@
 //! The point release behind a series is asked of apt at setup. When backports moves on, its
 //! newest series takes the old one's place here: one line.
 
-#[cfg(test)]
-use anyhow::Context;
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 
 /// One stock Debian kernel.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,20 +20,33 @@ pub struct Kernel {
     pub image_package: &'static str,
     /// Where that image lies in the sysroot, by release (`{}`).
     pub image: &'static str,
+    /// Stock modules through which a guest reaches us, in the order it loads them; named as
+    /// [`crate::kernel_image::modules`] has it.
+    pub drivers: &'static [&'static str],
 }
+
+/// Of a kernel that has virtio not built in.
+const VIRTIO: &[&str] = &[
+    "drivers/virtio/virtio_ring",
+    "drivers/virtio/virtio",
+    "drivers/virtio/virtio_pci_legacy_dev",
+    "drivers/virtio/virtio_pci_modern_dev",
+    "drivers/virtio/virtio_pci",
+    "drivers/char/virtio_console",
+];
 
 /// Those that `--kernel` names. The first stands for the others where one is enough.
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
-    Kernel { series: "6.12", flavour: "amd64", rust: false, image_package: "linux-image-{}",  image: "boot/vmlinuz-{}" },
-    Kernel { series: "6.1",  flavour: "amd64", rust: false, image_package: "linux-image-{}",  image: "boot/vmlinuz-{}" },
-    Kernel { series: "7.3",  flavour: "amd64", rust: true,  image_package: "linux-binary-{}", image: "usr/lib/modules/{}/vmlinuz" },
+    Kernel { series: "6.12", flavour: "amd64", rust: false, image_package: "linux-image-{}",  image: "boot/vmlinuz-{}", drivers: &[] },
+    Kernel { series: "6.1",  flavour: "amd64", rust: false, image_package: "linux-image-{}",  image: "boot/vmlinuz-{}", drivers: VIRTIO },
+    Kernel { series: "7.3",  flavour: "amd64", rust: true,  image_package: "linux-binary-{}", image: "usr/lib/modules/{}/vmlinuz", drivers: &[] },
 ];
 
 /// Those that rented machines run. They boot as guests of a dom0, and cannot be one.
 #[rustfmt::skip]
 pub const CLOUD_KERNELS: &[Kernel] = &[
-    Kernel { series: "6.12", flavour: "cloud-amd64", rust: false, image_package: "linux-image-{}", image: "boot/vmlinuz-{}" },
+    Kernel { series: "6.12", flavour: "cloud-amd64", rust: false, image_package: "linux-image-{}", image: "boot/vmlinuz-{}", drivers: &[] },
 ];
 
 impl Kernel {
@@ -47,7 +58,6 @@ impl Kernel {
         }
     }
 
-    #[cfg(test)]
     /// The kernel of that series that rented machines run.
     pub fn cloud(&self) -> Result<&'static Kernel> {
         let mut kernels = CLOUD_KERNELS.iter();

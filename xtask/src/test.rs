@@ -2,9 +2,9 @@
 //! `cargo xtask test`: every check, cheap ones first, each timed; what CI runs.
 
 use crate::kernels::{self, Kernel, KERNELS};
+use crate::platform::Platform;
 use crate::setup::{self, Machine};
 use crate::storms::{self, Weather};
-use crate::vm::Platform;
 use crate::{build, child, defects, loom, repo, scenario, signals, table};
 use anyhow::{bail, Context, Result};
 use std::fs;
@@ -24,7 +24,7 @@ pub struct Args {
     /// A few minutes: no seeded defects, one kernel, one guest, short storms
     #[arg(long, conflicts_with = "all")]
     quick: bool,
-    /// Every pattern of storm, long ones, and every scenario on every kernel
+    /// Every pattern of storm, long ones, every scenario on every kernel, and Xen PVH
     #[arg(long)]
     all: bool,
     /// Only the steps that have this in their name
@@ -73,7 +73,7 @@ pub fn command(args: &Args) -> Result<u8> {
     let scenarios = scenario::all()?;
     for kernel in kernels {
         for platform in Platform::ALL {
-            if args.quick && platform == Platform::Native {
+            if !is_wanted(kernel, platform, args) {
                 continue;
             }
             let (storms, seconds) = match (args.quick, args.all) {
@@ -93,6 +93,7 @@ pub fn command(args: &Args) -> Result<u8> {
             steps.run(&name, || guest(machine()?, &weather))?;
             // Each takes a guest of its own; the first kernel stands for the others here.
             let wanted = args.all || args.only.is_some() || series == KERNELS[0].series;
+            let wanted = wanted && !platform.has_dom0();
             for scenario in scenarios
                 .iter()
                 .filter(|scenario| wanted && scenario.is_for(platform))
@@ -103,6 +104,17 @@ pub fn command(args: &Args) -> Result<u8> {
         }
     }
     Ok(steps.close())
+}
+
+/// Whether that kernel is stormed there.
+fn is_wanted(kernel: &Kernel, platform: Platform, args: &Args) -> bool {
+    let first = kernel.series == KERNELS[0].series;
+    match platform {
+        Platform::Native => !args.quick,
+        Platform::XenPv => true,
+        Platform::XenPvDomu => first && !args.quick,
+        Platform::XenPvh => first && args.all,
+    }
 }
 
 /// The steps run so far.
@@ -257,6 +269,23 @@ mod tests {
         assert_eq!(steps.failed, ["one"]);
         assert_eq!(steps.rows.len(), 2);
         assert_eq!(steps.close(), 1);
+    }
+
+    #[test]
+    fn every_kernel_is_stormed_natively_and_as_dom0_and_the_first_as_guests_of_one() {
+        let stormed = |quick, all| {
+            let args = Args {
+                quick,
+                all,
+                only: None,
+            };
+            let pairs = KERNELS.iter().flat_map(|k| Platform::ALL.map(|p| (k, p)));
+            let wanted = pairs.filter(|(kernel, platform)| is_wanted(kernel, *platform, &args));
+            wanted.count()
+        };
+        assert_eq!(stormed(false, false), 2 * KERNELS.len() + 1);
+        assert_eq!(stormed(false, true), 2 * KERNELS.len() + 2);
+        assert_eq!(stormed(true, false), KERNELS.len());
     }
 
     #[test]
