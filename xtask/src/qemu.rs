@@ -20,6 +20,9 @@ const PROGRAM: &str = "qemu-system-x86_64";
 const PACKAGES: &[&str] = &["ipxe-qemu", "qemu-system-x86", "seabios"];
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 
+/// Where those lie, with the dynamic linker among them, that came with the system in old suites.
+const SYSTEM_LIBRARIES: &str = "lib/x86_64-linux-gnu";
+
 /// Goes into the key: a new number makes a new tree.
 const RECIPE: &str = "1";
 
@@ -54,8 +57,11 @@ impl Qemu {
             Qemu::Installed => child::command(PROGRAM),
             Qemu::Tree(tree) => {
                 let libraries = tree.join(LIBRARIES);
-                let mut command = child::command(tree.join(LIBRARIES).join("ld-linux-x86-64.so.2"));
-                command.arg("--library-path").arg(&libraries);
+                let system = Some(tree.join(SYSTEM_LIBRARIES)).filter(|folder| folder.exists());
+                let system = system.unwrap_or_else(|| libraries.clone());
+                let mut command = child::command(system.join("ld-linux-x86-64.so.2"));
+                let path = format!("{}:{}", libraries.display(), system.display());
+                command.args(["--library-path", &path]);
                 command.arg(tree.join("usr/bin").join(PROGRAM));
                 for folder in ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"] {
                     command.arg("-L").arg(tree.join(folder));
