@@ -38,9 +38,9 @@ static gfp_t gfp_of(unsigned int flags)
 	return gfp;
 }
 
-void *kernel_compat_alloc(size_t size, unsigned int flags, bool kvmalloc)
+void *kernel_compat_alloc(size_t size, unsigned int flags, bool large)
 {
-	return kvmalloc ? kvmalloc(size, gfp_of(flags)) : kmalloc(size, gfp_of(flags));
+	return large ? kvmalloc(size, gfp_of(flags)) : kmalloc(size, gfp_of(flags));
 }
 
 void kernel_compat_free(const void *object)

@@ -20,7 +20,7 @@ struct kernel_compat_misc_ops {
 	void (*release)(void *private, void *file);
 };
 
-void *kernel_compat_alloc(size_t size, unsigned int flags, bool kvmalloc);
+void *kernel_compat_alloc(size_t size, unsigned int flags, bool large);
 void kernel_compat_free(const void *object);
 unsigned long kernel_compat_copy_from_user(void *to, const void *from, unsigned long len);
 unsigned long kernel_compat_copy_to_user(void *to, const void *from, unsigned long len);

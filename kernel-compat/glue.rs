@@ -21,7 +21,7 @@ extern "C" {
     /// `include/linux/printk.h`. Callable from any context.
     pub(crate) fn _printk(format: *const c_char, ...) -> c_int;
 
-    pub(crate) fn kernel_compat_alloc(size: usize, flags: c_uint, kvmalloc: bool) -> *mut c_void;
+    pub(crate) fn kernel_compat_alloc(size: usize, flags: c_uint, large: bool) -> *mut c_void;
     pub(crate) fn kernel_compat_free(object: *const c_void);
     pub(crate) fn kernel_compat_copy_from_user(
         to: *mut c_void,

@@ -85,7 +85,10 @@
 #define xcall_compat_cpumask_bits	nr_cpumask_bits
 #endif
 
-/* Since Linux 6.2. Nothing is lost without it: our timers are not started any more by then. */
+/*
+ * Since Linux 6.2, and in later point releases of 6.1, which no version tells
+ * apart. Nothing is lost without it: our timers are not started any more by then.
+ */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define timer_shutdown_sync(timer)	del_timer_sync(timer)
 #endif

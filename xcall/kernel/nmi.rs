@@ -75,7 +75,9 @@ extern "C" fn xcall_nmi_unknown() -> c_int {
 }
 
 /// The NMI handlers, registered. Dropped, they go, after the last NMI of ours.
-pub(crate) struct Handlers;
+pub(crate) struct Handlers {
+    _serr: Option<SerrHandler>,
+}
 
 impl Handlers {
     /// Task context. As long as there is no engine, they claim nothing.
@@ -86,7 +88,9 @@ impl Handlers {
         }
         // SAFETY: Task context, and not registered yet: the module is loaded once.
         to_result(unsafe { shim::xcall_shim_register_nmi_handlers() })?;
-        Ok(Self)
+        Ok(Self {
+            _serr: SerrHandler::register_if_needed(),
+        })
     }
 
     /// Rings each online CPU once more and waits until it has heard: then none of the NMIs sent
@@ -113,6 +117,35 @@ impl Handlers {
         }
         // SAFETY: Locked above.
         unsafe { shim::xcall_shim_cpus_read_unlock() };
+    }
+}
+
+/// The unknown handler once more, registered for SERR.
+///
+/// The reason port of a machine that has none (Xen PVH) reads as all ones. Linux then takes any NMI that
+/// nobody claims for a PCI system error and asks the handlers of those, not of unknown ones.
+struct SerrHandler;
+
+impl SerrHandler {
+    /// Task context; the engine is set.
+    fn register_if_needed() -> Option<Self> {
+        // SAFETY: Reads a port, as every NMI does.
+        if !unsafe { shim::xcall_shim_nmi_reason_is_absent() } {
+            return None;
+        }
+        // SAFETY: Task context, and not registered yet: the module is loaded once.
+        let registered = to_result(unsafe { shim::xcall_shim_register_nmi_serr_handler() });
+        if registered.is_err() {
+            pr_warn!("no handler for NMIs without a reason: the kernel may call one SERR\n");
+        }
+        registered.ok().map(|()| Self)
+    }
+}
+
+impl Drop for SerrHandler {
+    fn drop(&mut self) {
+        // SAFETY: Registered in `register_if_needed`.
+        unsafe { shim::xcall_shim_unregister_nmi_serr_handler() }
     }
 }
 

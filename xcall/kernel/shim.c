@@ -21,6 +21,7 @@
 #include <asm/apic.h>
 #include <asm/nmi.h>
 #include <asm/smp.h>
+#include <asm/x86_init.h>
 
 #include "compat.h"
 #include "shim.h"
@@ -239,6 +240,21 @@ void xcall_shim_unregister_nmi_handlers(void)
 {
 	xcall_compat_unregister_nmi_handler(NMI_LOCAL, "xcall");
 	xcall_compat_unregister_nmi_handler(NMI_UNKNOWN, "xcall");
+}
+
+bool xcall_shim_nmi_reason_is_absent(void)
+{
+	return x86_platform.get_nmi_reason() == 0xff;
+}
+
+int xcall_shim_register_nmi_serr_handler(void)
+{
+	return register_nmi_handler(NMI_SERR, xcall_shim_nmi_unknown, 0, "xcall");
+}
+
+void xcall_shim_unregister_nmi_serr_handler(void)
+{
+	unregister_nmi_handler(NMI_SERR, "xcall");
 }
 
 noinstr void xcall_shim_send_nmi(unsigned int cpu)

@@ -65,6 +65,10 @@ bool xcall_shim_has_kallsyms(void);
 /* NMI. Registration: task. */
 int xcall_shim_register_nmi_handlers(void);
 void xcall_shim_unregister_nmi_handlers(void);
+/* Whether nothing answers at the port where the kernel looks for an NMI's reason. */
+bool xcall_shim_nmi_reason_is_absent(void);
+int xcall_shim_register_nmi_serr_handler(void);
+void xcall_shim_unregister_nmi_serr_handler(void);
 /* Context: any but NMI. */
 void xcall_shim_send_nmi(unsigned int cpu);
 void xcall_shim_send_nmi_mask(const unsigned long *cpus);

@@ -52,6 +52,9 @@ extern "C" {
     // NMI.
     pub(crate) fn xcall_shim_register_nmi_handlers() -> c_int;
     pub(crate) fn xcall_shim_unregister_nmi_handlers();
+    pub(crate) fn xcall_shim_nmi_reason_is_absent() -> bool;
+    pub(crate) fn xcall_shim_register_nmi_serr_handler() -> c_int;
+    pub(crate) fn xcall_shim_unregister_nmi_serr_handler();
     pub(crate) fn xcall_shim_send_nmi(cpu: c_uint);
     pub(crate) fn xcall_shim_send_nmi_mask(cpus: *const c_ulong);
     pub(crate) fn xcall_shim_cpumask_longs() -> c_uint;

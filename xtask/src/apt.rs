@@ -18,8 +18,8 @@ pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// The suite that modules are built in: rustc, bindgen, the kernels' headers, QEMU.
 pub const BUILD_SUITE: &str = "trixie";
 
-/// The suite that Xen 4.17 comes from.
-pub const XEN_SUITE: &str = "bookworm";
+/// The suite that kernel 6.1, Xen 4.17 and QEMU 7.2 come from.
+pub const OLD_SUITE: &str = "bookworm";
 
 /// Base URIs of Debian's archives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +64,12 @@ impl Mirrors {
         ]
     }
 
-    /// One-line sources of the suite that Xen comes from.
-    pub fn xen_sources(&self) -> Vec<String> {
+    /// One-line sources of the old suite with its security.
+    pub fn old_sources(&self) -> Vec<String> {
         let Mirrors { main, security } = self;
         vec![
-            format!("deb {main} {XEN_SUITE} main"),
-            format!("deb {security} {XEN_SUITE}-security main"),
+            format!("deb {main} {OLD_SUITE} main"),
+            format!("deb {security} {OLD_SUITE}-security main"),
         ]
     }
 }
@@ -106,7 +106,7 @@ impl Apt {
         }
         fs::write(apt.root.join("var/lib/dpkg/status"), "")?;
         let mut sources = String::new();
-        for line in mirrors.build_sources().iter().chain(&mirrors.xen_sources()) {
+        for line in mirrors.build_sources().iter().chain(&mirrors.old_sources()) {
             sources += &line.replacen("deb ", &format!("deb [signed-by={KEYRING}] "), 1);
             sources.push('\n');
         }

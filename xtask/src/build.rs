@@ -9,11 +9,15 @@ use crate::setup::{self, Tools};
 use crate::stage;
 use anyhow::{bail, ensure, Context, Result};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In the sysroot: where rust-src puts the standard library.
 const RUST_LIBRARY: &str = "/usr/lib/rustlib/src/rust/library";
+
+/// In a build folder: where `scripts/Makefile.rust` puts Rust's output.
+const RUST_OUT: &str = "target/kbuild";
 
 /// Warnings that say nothing about our sources.
 const NOT_OURS: &[&str] = &[
@@ -43,8 +47,8 @@ pub fn command(args: &Args) -> Result<()> {
     let tools = setup::ensure_sysroot()?;
     for kernel in kernels::selected(args.kernel) {
         if args.clean {
-            cache::remove_tree(&repo::kbuild().join(kernel.series))?;
-            cache::remove_tree(&repo::modules().join(kernel.series))?;
+            cache::remove_tree(&repo::kbuild().join(kernel.name()))?;
+            cache::remove_tree(&repo::modules().join(kernel.name()))?;
         }
         if args.clippy {
             clippy(&tools, kernel)?;
@@ -60,19 +64,19 @@ pub fn command(args: &Args) -> Result<()> {
 
 /// The module files for `kernel` in the order they load, built if they are not up to date.
 pub fn modules(tools: &Tools, kernel: &Kernel, allow_warnings: bool) -> Result<Vec<PathBuf>> {
-    let series = kernel.series;
-    let lock = repo::kbuild().join(format!("{series}.lock"));
+    let name = &kernel.name();
+    let lock = repo::kbuild().join(format!("{name}.lock"));
     let _lock = cache::lock_file(&lock, "another build")?;
-    let staged = stage::update(&repo::kbuild().join(series))?;
-    let place = repo::modules().join(series);
+    let staged = stage::update(&repo::kbuild().join(name))?;
+    let place = repo::modules().join(name);
     let stamp = place.join(".stamp");
     let digest = cache::key([tools.sysroot.key.as_str(), &staged.digest]);
     if fs::read_to_string(&stamp).is_ok_and(|text| text == digest) {
         return load_order(&place);
     }
-    let output = make(tools, kernel, "", &[], &format!("modules for {series}"))?;
-    check_warnings(&output, allow_warnings, &log(series))?;
-    install(tools, &staged.folder, &place, series)?;
+    let output = make(tools, kernel, "", &[], &format!("modules for {name}"))?;
+    check_warnings(&output, allow_warnings, &log(name))?;
+    install(tools, &staged.folder, &place, name)?;
     // With warnings let pass, the next build must show them again.
     if !allow_warnings {
         fs::write(stamp, digest)?;
@@ -84,22 +88,22 @@ pub fn modules(tools: &Tools, kernel: &Kernel, allow_warnings: bool) -> Result<V
 /// `xcall.h` and the `Module.symvers` of [`modules`], without Rust.
 pub fn sample_alone(tools: &Tools, kernel: &Kernel) -> Result<()> {
     modules(tools, kernel, false)?;
-    let series = kernel.series;
-    let folder = format!("{series}-alone");
+    let name = kernel.name();
+    let folder = format!("{name}-alone");
     let lock = repo::kbuild().join(format!("{folder}.lock"));
     let _lock = cache::lock_file(&lock, "another build")?;
     let place = repo::kbuild().join(&folder);
     cache::remove_tree(&place)?;
     fs::create_dir_all(&place)?;
-    for name in ["Kbuild", "Makefile", "xcall_sample.c"] {
-        fs::copy(repo::root().join("samples").join(name), place.join(name))?;
+    for file in ["Kbuild", "Makefile", "xcall_sample.c"] {
+        fs::copy(repo::root().join("samples").join(file), place.join(file))?;
     }
     let chroot = Chroot::new(&tools.cache, &tools.sysroot)?;
     let mut make = chroot.command("make");
     make.args(["-C", &format!("/build/{folder}"), "RUSTC=/bin/false"]);
     make.arg(format!("KDIR={}", tools.sysroot.headers(kernel)?));
-    make.arg(format!("XCALL=/build/{series}"));
-    let output = crate::progress::run(&format!("sample for {series}"), &mut make, &log(&folder))?;
+    make.arg(format!("XCALL=/build/{name}"));
+    let output = crate::progress::run(&format!("sample for {name}"), &mut make, &log(&folder))?;
     check_warnings(&output, false, &log(&folder))?;
     let module = fs::read(place.join("xcall_sample.ko")).context("no xcall_sample.ko")?;
     ensure!(
@@ -112,7 +116,7 @@ pub fn sample_alone(tools: &Tools, kernel: &Kernel) -> Result<()> {
 /// The module files for `kernel`, as if it did not have optional API `api`; warnings denied.
 pub fn modules_without(tools: &Tools, kernel: &Kernel, api: &str) -> Result<Vec<PathBuf>> {
     // One folder for all of them: what differs is C, and make sees which of it.
-    let series = format!("{}-without", kernel.series);
+    let series = format!("{}-without", kernel.name());
     let lock = repo::kbuild().join(format!("{series}.lock"));
     let _lock = cache::lock_file(&lock, "another build")?;
     let staged = stage::update(&repo::kbuild().join(&series))?;
@@ -120,7 +124,7 @@ pub fn modules_without(tools: &Tools, kernel: &Kernel, api: &str) -> Result<Vec<
     let stamp = place.join(".stamp");
     let digest = cache::key([tools.sysroot.key.as_str(), &staged.digest]);
     if !fs::read_to_string(&stamp).is_ok_and(|text| text == digest) {
-        let label = format!("modules for {} without {api}", kernel.series);
+        let label = format!("modules for {} without {api}", kernel.name());
         let variables = [format!("XCALL_WITHOUT={api}")];
         let output = make(tools, kernel, "-without", &variables, &label)?;
         check_warnings(&output, false, &log(&series))?;
@@ -130,13 +134,52 @@ pub fn modules_without(tools: &Tools, kernel: &Kernel, api: &str) -> Result<Vec<
     load_order(&place)
 }
 
+/// Fails unless the Rust object of each module, as it is before the kernel's own objtool, is the same
+/// to the last byte for all of `kernels`: a package may carry it ready-made.
+pub fn one_object<'a>(
+    tools: &Tools,
+    kernels: impl Iterator<Item = &'a &'static Kernel>,
+) -> Result<()> {
+    let mut first: Option<(String, BTreeMap<OsString, Vec<u8>>)> = None;
+    for kernel in kernels {
+        modules(tools, kernel, false)?;
+        let name = kernel.name();
+        let found = rust_objects(&repo::kbuild().join(&name).join(RUST_OUT))?;
+        let (expected_name, expected) = first.get_or_insert_with(|| (name.clone(), found.clone()));
+        let different = expected
+            .iter()
+            .find(|(file, bytes)| found.get(*file) != Some(bytes));
+        if let Some((file, _)) = different {
+            bail!(
+                "{}: not the same for {expected_name} and {name}",
+                file.to_string_lossy()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The objects in `folder` by name; at least one.
+fn rust_objects(folder: &Path) -> Result<BTreeMap<OsString, Vec<u8>>> {
+    let mut objects = BTreeMap::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {folder:?}"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "o") {
+            let name = path.file_name().unwrap_or_default().to_owned();
+            objects.insert(name, fs::read(&path)?);
+        }
+    }
+    ensure!(!objects.is_empty(), "no object in {}", folder.display());
+    Ok(objects)
+}
+
 /// Clippy over the kernel side, warnings denied.
 pub fn clippy(tools: &Tools, kernel: &Kernel) -> Result<()> {
     // A folder of its own: what clippy emits is not what a build emits.
-    let series = format!("{}-clippy", kernel.series);
-    let lock = repo::kbuild().join(format!("{series}.lock"));
+    let name = format!("{}-clippy", kernel.name());
+    let lock = repo::kbuild().join(format!("{name}.lock"));
     let _lock = cache::lock_file(&lock, "another build")?;
-    let staged = stage::update(&repo::kbuild().join(&series))?;
+    let staged = stage::update(&repo::kbuild().join(&name))?;
     let stamp = staged.folder.join(".clippy-stamp");
     let digest = cache::key([tools.sysroot.key.as_str(), &staged.digest]);
     if fs::read_to_string(&stamp).is_ok_and(|text| text == digest) {
@@ -147,18 +190,18 @@ pub fn clippy(tools: &Tools, kernel: &Kernel) -> Result<()> {
         kernel,
         "-clippy",
         &["CLIPPY=1".to_owned()],
-        &format!("clippy for {}", kernel.series),
+        &format!("clippy for {}", kernel.name()),
     )?;
-    check_warnings(&output, false, &log(&series))?;
+    check_warnings(&output, false, &log(&name))?;
     fs::write(stamp, digest)?;
     Ok(())
 }
 
-fn log(series: &str) -> PathBuf {
-    repo::logs().join(format!("build-{series}.log"))
+fn log(name: &str) -> PathBuf {
+    repo::logs().join(format!("build-{name}.log"))
 }
 
-/// Runs Kbuild in /build/SERIES (plus a suffix, for another kind of build, with its variables).
+/// Runs Kbuild in /build/KERNEL (plus a suffix, for another kind of build, with its variables).
 fn make(
     tools: &Tools,
     kernel: &Kernel,
@@ -167,18 +210,18 @@ fn make(
     label: &str,
 ) -> Result<String> {
     let chroot = Chroot::new(&tools.cache, &tools.sysroot)?;
-    let series = format!("{}{suffix}", kernel.series);
-    fs::create_dir_all(chroot.cache().join(kernel.series))?;
+    let name = format!("{}{suffix}", kernel.name());
+    fs::create_dir_all(chroot.cache().join(kernel.name()))?;
     let mut make = chroot.command("make");
     make.args(["-C", &tools.sysroot.headers(kernel)?]);
-    make.arg(format!("M=/build/{series}"));
-    make.arg(format!("XCALL_VENDOR=/build/{series}/{}", stage::VENDOR));
+    make.arg(format!("M=/build/{name}"));
+    make.arg(format!("XCALL_VENDOR=/build/{name}/{}", stage::VENDOR));
     make.arg(format!("XCALL_RUST_LIB={RUST_LIBRARY}"));
-    make.arg(format!("XCALL_CACHE_DIR=/cache/{}", kernel.series));
+    make.arg(format!("XCALL_CACHE_DIR=/cache/{}", kernel.name()));
     make.args(variables);
     let jobs = std::thread::available_parallelism().map_or(1, |count| count.get());
     make.arg(format!("-j{jobs}")).arg("modules");
-    crate::progress::run(label, &mut make, &log(&series))
+    crate::progress::run(label, &mut make, &log(&name))
 }
 
 /// Fails when the build's output has a warning of rustc, gcc, objtool or modpost.
@@ -204,7 +247,7 @@ fn warnings(output: &str) -> Vec<&str> {
 
 /// Copies the modules from the build folder, without their debug information, as
 /// `make INSTALL_MOD_STRIP=1 modules_install` would.
-fn install(tools: &Tools, build: &Path, place: &Path, series: &str) -> Result<()> {
+fn install(tools: &Tools, build: &Path, place: &Path, kernel: &str) -> Result<()> {
     let mut files = Vec::new();
     find_modules(build, &mut files)?;
     ensure!(
@@ -222,7 +265,7 @@ fn install(tools: &Tools, build: &Path, place: &Path, series: &str) -> Result<()
         fs::copy(&file, place.join(name))?;
         strip.arg(Path::new("/build").join(name));
     }
-    crate::progress::run(&format!("strip for {series}"), &mut strip, &log("strip"))?;
+    crate::progress::run(&format!("strip for {kernel}"), &mut strip, &log("strip"))?;
     Ok(())
 }
 
@@ -295,6 +338,18 @@ WARNING: modpost: missing MODULE_DESCRIPTION()
 warning: the compiler differs from the one used to build the kernel
 ";
         assert_eq!(warnings(output).len(), 4);
+    }
+
+    #[test]
+    fn rust_objects_are_told_from_libraries() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(rust_objects(folder.path()).is_err());
+        for name in ["a.o", "liba.rlib", ".a.o.cmd"] {
+            fs::write(folder.path().join(name), name).unwrap();
+        }
+        let objects = rust_objects(folder.path()).unwrap();
+        assert_eq!(objects.len(), 1);
+        assert_eq!(objects[&OsString::from("a.o")], b"a.o");
     }
 
     #[test]

@@ -8,7 +8,12 @@ use std::path::{Path, PathBuf};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// All of them: the stress tool, and the loads it is run beside.
+/// Carries a guest's streams over its console.
+pub fn relay() -> Result<PathBuf> {
+    single_file("relay")
+}
+
+/// All that commands may want: the stress tool, and the loads it is run beside.
 pub fn all() -> Result<Vec<PathBuf>> {
     Ok(vec![package("stress")?, single_file("shootdown")?])
 }

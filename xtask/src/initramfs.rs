@@ -44,7 +44,7 @@ impl Archive {
         self.entry(path, CHARACTER_DEVICE | permissions, device, b"");
     }
 
-    /// Copies a file, or a folder with all in it, from the host to `path`.
+    /// Copies a file, or a folder with all in it, from the host to `path`; an empty one is the root.
     pub fn copy(&mut self, from: &Path, path: &str) -> Result<()> {
         let failed = || format!("cannot copy {} into the guest", from.display());
         let metadata = fs::metadata(from).with_context(failed)?;
@@ -54,6 +54,7 @@ impl Archive {
                 let entry = entry.with_context(failed)?;
                 let name = entry.file_name();
                 let inner = format!("{path}/{}", name.to_string_lossy());
+                let inner = inner.trim_start_matches('/').to_owned();
                 if entry.file_type()?.is_symlink() {
                     let target = fs::read_link(entry.path()).with_context(failed)?;
                     let target = target.to_string_lossy();

@@ -4,6 +4,9 @@
 //! The machine's own is used if it is new enough. Otherwise one is unpacked from the build suite
 //! into the cache and run through that tree's own dynamic linker, so that the machine stays as
 //! it is.
+//!
+//! Xen's PVH guests need QEMU 7.2, from the old suite: since then its emulation of AMD's
+//! virtualisation reports a write of CR2 as one of CR0, and such guests die early.
 
 use crate::apt::{self, Mirrors};
 use crate::cache::{self, Cache};
@@ -16,6 +19,9 @@ const OLDEST: u32 = 10;
 const PROGRAM: &str = "qemu-system-x86_64";
 const PACKAGES: &[&str] = &["ipxe-qemu", "qemu-system-x86", "seabios"];
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+
+/// Where those lie, with the dynamic linker among them, that came with the system in old suites.
+const SYSTEM_LIBRARIES: &str = "lib/x86_64-linux-gnu";
 
 /// Goes into the key: a new number makes a new tree.
 const RECIPE: &str = "1";
@@ -35,23 +41,14 @@ impl Qemu {
         if installed_major().is_some_and(|major| major >= OLDEST) {
             return Ok(Qemu::Installed);
         }
-        let parts = [RECIPE, apt::BUILD_SUITE].into_iter();
-        let key = cache::key(parts.chain(PACKAGES.iter().copied()));
-        let tree = cache.entry(Path::new("qemu").join(key), |folder| {
-            crate::host::require_root("setup: QEMU")?;
-            let mut command = child::isolated("mmdebstrap");
-            command
-                .args(["--mode=root", "--variant=extract", "--architectures=amd64"])
-                .arg(format!("--keyring={}", apt::KEYRING))
-                .arg("--aptopt=APT::Install-Recommends \"false\"")
-                .arg(format!("--include={}", PACKAGES.join(",")))
-                .args([apt::BUILD_SUITE.as_ref(), folder.join("tree").as_os_str()])
-                .args(Mirrors::find()?.build_sources());
-            let label = format!("QEMU (from Debian {})", apt::BUILD_SUITE);
-            crate::progress::run(&label, &mut command, &cache.log("qemu"))?;
-            Ok(())
-        })?;
-        Ok(Qemu::Tree(tree.join("tree")))
+        unpack(cache, apt::BUILD_SUITE, &Mirrors::find()?.build_sources())
+    }
+
+    /// The one for PVH guests, unpacked if it must be.
+    pub fn ensure_for_pvh(cache: &Cache) -> Result<Qemu> {
+        // From main alone: it was measured, and the packages in security have other dependencies.
+        let sources = &Mirrors::find()?.old_sources()[..1];
+        unpack(cache, apt::OLD_SUITE, sources)
     }
 
     /// The emulator, ready for arguments.
@@ -60,8 +57,11 @@ impl Qemu {
             Qemu::Installed => child::command(PROGRAM),
             Qemu::Tree(tree) => {
                 let libraries = tree.join(LIBRARIES);
-                let mut command = child::command(tree.join(LIBRARIES).join("ld-linux-x86-64.so.2"));
-                command.arg("--library-path").arg(&libraries);
+                let system = Some(tree.join(SYSTEM_LIBRARIES)).filter(|folder| folder.exists());
+                let system = system.unwrap_or_else(|| libraries.clone());
+                let mut command = child::command(system.join("ld-linux-x86-64.so.2"));
+                let path = format!("{}:{}", libraries.display(), system.display());
+                command.args(["--library-path", &path]);
                 command.arg(tree.join("usr/bin").join(PROGRAM));
                 for folder in ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"] {
                     command.arg("-L").arg(tree.join(folder));
@@ -71,6 +71,26 @@ impl Qemu {
             }
         }
     }
+}
+
+fn unpack(cache: &Cache, suite: &str, sources: &[String]) -> Result<Qemu> {
+    let parts = [RECIPE, suite].into_iter();
+    let key = cache::key(parts.chain(PACKAGES.iter().copied()));
+    let tree = cache.entry(Path::new("qemu").join(key), |folder| {
+        crate::host::require_root("setup: QEMU")?;
+        let mut command = child::isolated("mmdebstrap");
+        command
+            .args(["--mode=root", "--variant=extract", "--architectures=amd64"])
+            .arg(format!("--keyring={}", apt::KEYRING))
+            .arg("--aptopt=APT::Install-Recommends \"false\"")
+            .arg(format!("--include={}", PACKAGES.join(",")))
+            .args([suite.as_ref(), folder.join("tree").as_os_str()])
+            .args(sources);
+        let label = format!("QEMU (from Debian {suite})");
+        crate::progress::run(&label, &mut command, &cache.log("qemu"))?;
+        Ok(())
+    })?;
+    Ok(Qemu::Tree(tree.join("tree")))
 }
 
 fn installed_major() -> Option<u32> {

@@ -2,8 +2,8 @@
 //! `cargo xtask run`: from a fresh machine to a table of storms, in one command.
 
 use crate::kernels::{self, Kernel};
+use crate::platform::Platform;
 use crate::storms::{self, Weather};
-use crate::vm::Platform;
 use crate::{setup, table};
 use anyhow::{bail, Result};
 
@@ -29,10 +29,11 @@ pub fn command(args: &Args) -> Result<()> {
     let machine = setup::ensure_machine()?;
     let mut rows = Vec::new();
     let mut failures = Vec::new();
-    for platform in Platform::ALL {
-        if args.platform.is_some_and(|only| only != platform) {
-            continue;
-        }
+    let platforms = match args.platform {
+        Some(only) => vec![only],
+        None => Platform::USUAL.to_vec(),
+    };
+    for platform in platforms {
         let weather = Weather {
             kernel: args.kernel,
             platform,

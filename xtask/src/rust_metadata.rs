@@ -20,7 +20,7 @@ pub fn ensure(cache: &Cache, sysroot: &Sysroot, kernel: &Kernel) -> Result<()> {
     if !kernel.rust {
         return Ok(());
     }
-    let release = &sysroot.release(kernel)?.kernel;
+    let release = &sysroot.uname(kernel)?;
     let headers = sysroot
         .root
         .join(sysroot.headers(kernel)?.trim_start_matches('/'));

@@ -19,8 +19,9 @@
 //! A script that prints the line `@inject-nmi` has QEMU send its guest an NMI.
 
 use crate::kernels::Kernel;
+use crate::platform::Platform;
 use crate::setup::Machine;
-use crate::vm::{self, Boot, Platform, Program};
+use crate::vm::{self, Boot, Program};
 use crate::{build, guest_programs, monitor, repo};
 use anyhow::{bail, ensure, Context, Result};
 use std::fs;
@@ -65,9 +66,9 @@ impl Scenario {
             false => ("", self.timeout),
         };
         let program = Program::Command(format!("all={word}\n{}", self.script));
-        let mut boot = Boot::new(kernel, platform, program);
+        let mut boot = Boot::new(kernel, platform, program)?;
         boot.append.clone_from(&self.append);
-        boot.modules = build::modules(&machine.tools, kernel, false)?;
+        boot.modules = build::modules(&machine.tools, boot.kernel, false)?;
         boot.load_modules = self.load;
         boot.copies.extend(guest_programs::all()?);
         boot.ignored.clone_from(&self.ignored);

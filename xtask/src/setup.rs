@@ -3,10 +3,10 @@
 
 use crate::cache::Cache;
 use crate::kernels::{self, Kernel};
+use crate::platform::Platform;
 use crate::qemu::Qemu;
 use crate::sysroot::Sysroot;
-use crate::vm::Platform;
-use crate::{host, rust_metadata, xen};
+use crate::{domain, host, rust_metadata, xen};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -36,6 +36,15 @@ pub fn command(args: &Args) -> Result<()> {
     Qemu::ensure(&cache)?;
     if args.platform != Some(Platform::Native) {
         xen::ensure(&cache)?;
+    }
+    for platform in Platform::ALL
+        .into_iter()
+        .filter(|platform| platform.has_dom0())
+    {
+        if args.platform.is_none_or(|only| only == platform) {
+            let series = args.kernel.unwrap_or(&kernels::KERNELS[0]);
+            domain::Parts::ensure(&cache, &sysroot, platform.kernel(series)?)?;
+        }
     }
     if args.update {
         cache.keep_only("sysroot", &sysroot.key)?;

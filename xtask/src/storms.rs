@@ -2,8 +2,9 @@
 //! Storms of calls in a guest: which ones, and what the stress tool said about each.
 
 use crate::kernels::Kernel;
+use crate::platform::Platform;
 use crate::setup::Machine;
-use crate::vm::{self, Boot, Outcome, Platform, Program};
+use crate::vm::{self, Boot, Outcome, Program};
 use crate::{build, guest_programs};
 use anyhow::Result;
 use serde::Deserialize;
@@ -114,14 +115,15 @@ pub fn storm(machine: &Machine, weather: &Weather) -> Result<Aftermath> {
     let Weather {
         kernel, platform, ..
     } = *weather;
-    let mut boot = Boot::new(kernel, platform, Program::Command(script(weather)));
+    let mut boot = Boot::new(kernel, platform, Program::Command(script(weather)))?;
     boot.cpus = weather.cpus;
-    boot.modules = build::modules(&machine.tools, kernel, false)?;
+    boot.modules = build::modules(&machine.tools, boot.kernel, false)?;
     boot.copies.extend(guest_programs::all()?);
     boot.echo = false;
     // Four doorbells at most, and the boot.
     let storms = 4 * weather.storms.len() as u64;
-    let limit = 180 + storms * weather.seconds * SLOWDOWN;
+    let start = if platform.has_dom0() { 600 } else { 180 };
+    let limit = start + storms * weather.seconds * SLOWDOWN;
     boot.timeout = Some(Duration::from_secs(limit));
 
     eprintln!("guest {} {} ...", kernel.series, platform.name());

@@ -4,7 +4,7 @@
 use crate::apt::{self, Apt, Mirrors};
 use crate::cache::{self, Cache};
 use crate::child;
-use crate::kernels::{Kernel, KERNELS};
+use crate::kernels::{self, Kernel, KERNELS};
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ const PACKAGES: &[&str] = &[
     "bindgen",
     "busybox-static",
     "gcc",
+    "gcc-12",
     "gcc-14",
     "kmod",
     "libelf-dev",
@@ -40,21 +41,28 @@ const EXCLUDED: &[&str] = &[
 ];
 
 /// Goes into the key: a new number makes a new tree.
-const RECIPE: &str = "2";
+const RECIPE: &str = "3";
 
-/// The kernels' releases, as apt answered: `6.12` -> `6.12.9+deb13-amd64`, `6.12.9-1`.
+/// The kernels' releases by series, as apt answered: `6.12` -> `6.12.9+deb13-amd64`, `6.12.9-1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Releases(BTreeMap<String, Release>);
 
 /// One kernel series' point release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
-    /// What `uname -r` says there.
+    /// What `uname -r` says in its flavour amd64.
     pub kernel: String,
     /// The Debian packages' version.
     pub version: String,
     /// The version of the source package, for kernels with CONFIG_RUST.
     pub source_version: Option<String>,
+}
+
+impl Release {
+    /// What `uname -r` says in `kernel`, which is one of this series.
+    fn uname(&self, kernel: &Kernel) -> String {
+        self.kernel.trim_end_matches("amd64").to_owned() + kernel.flavour
+    }
 }
 
 /// A finished tree.
@@ -119,17 +127,19 @@ impl Sysroot {
         release.with_context(|| format!("kernel {}: not in the sysroot", kernel.series))
     }
 
+    /// What `uname -r` says there.
+    pub fn uname(&self, kernel: &Kernel) -> Result<String> {
+        Ok(self.release(kernel)?.uname(kernel))
+    }
+
     /// Its headers, as seen from inside the tree.
     pub fn headers(&self, kernel: &Kernel) -> Result<String> {
-        Ok(format!(
-            "/usr/src/linux-headers-{}",
-            self.release(kernel)?.kernel
-        ))
+        Ok(format!("/usr/src/linux-headers-{}", self.uname(kernel)?))
     }
 
     /// Its boot image.
     pub fn image(&self, kernel: &Kernel) -> Result<PathBuf> {
-        let place = kernel.image.replace("{}", &self.release(kernel)?.kernel);
+        let place = kernel.image.replace("{}", &self.uname(kernel)?);
         Ok(self.root.join(place))
     }
 }
@@ -206,13 +216,14 @@ fn headers_package(depends: &str, prefix: &str) -> Option<String> {
 /// Package arguments for apt, exact where the version decides.
 fn packages(releases: &Releases) -> Vec<String> {
     let mut packages: Vec<String> = PACKAGES.iter().map(|name| name.to_string()).collect();
-    for kernel in KERNELS {
+    for kernel in kernels::all() {
         let release = &releases.0[kernel.series];
         let Release {
-            kernel: name,
             version,
             source_version,
+            ..
         } = release;
+        let name = &release.uname(kernel);
         packages.push(format!("linux-headers-{name}={version}"));
         packages.push(format!(
             "{}={version}",
@@ -250,6 +261,8 @@ fn make(cache: &Cache, mirrors: &Mirrors, releases: &Releases, folder: &Path) ->
     }
     command.arg(apt::BUILD_SUITE).arg(&tree);
     command.args(mirrors.build_sources());
+    // For its kernel. Of what both suites have, the newer one's is taken.
+    command.args(mirrors.old_sources());
     // No initial RAM disk is made for kernels that only our own boots run.
     command.env("INITRD", "No");
     let label = format!("sysroot (Debian {})", apt::BUILD_SUITE);
@@ -264,14 +277,13 @@ fn make(cache: &Cache, mirrors: &Mirrors, releases: &Releases, folder: &Path) ->
         fs::rename(&path, folder.join(name))?;
     }
     fs::remove_dir(&tree)?;
-    for kernel in KERNELS {
-        let image = kernel
-            .image
-            .replace("{}", &releases.0[kernel.series].kernel);
+    for kernel in kernels::all() {
+        let release = &releases.0[kernel.series];
+        let image = kernel.image.replace("{}", &release.uname(kernel));
         if !folder.join(&image).exists() {
             bail!(
                 "kernel {}: no image at {image} in the sysroot; see xtask/src/kernels.rs",
-                kernel.series
+                kernel.name()
             );
         }
     }
@@ -283,11 +295,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_series_has_the_same_point_release_in_every_flavour() {
+        let release = Release {
+            kernel: "6.12.9+deb13-amd64".to_owned(),
+            version: "6.12.9-1".to_owned(),
+            source_version: None,
+        };
+        let kernel = kernels::by_series("6.12").unwrap();
+        assert_eq!(release.uname(kernel), "6.12.9+deb13-amd64");
+        let cloud = kernel.cloud().unwrap();
+        assert_eq!(release.uname(cloud), "6.12.9+deb13-cloud-amd64");
+    }
+
+    #[test]
     fn the_headers_package_is_found_among_dependencies() {
         let depends = "linux-base (= 7.3.4-1), linux-headers-7.3.4+deb13-amd64 (= 7.3.4-1)";
         let found = headers_package(depends, "linux-headers-7.3.");
         assert_eq!(found.as_deref(), Some("linux-headers-7.3.4+deb13-amd64"));
         assert_eq!(headers_package(depends, "linux-headers-7."), found);
         assert_eq!(headers_package(depends, "linux-headers-6.12."), None);
+        // A series is not another's beginning.
+        let depends = "linux-headers-6.12.9+deb13-amd64 (= 6.12.9-1)";
+        assert_eq!(headers_package(depends, "linux-headers-6.1."), None);
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo xtask test`: every check, cheap ones first, each timed; what CI runs.
 
-use crate::kernels::{Kernel, KERNELS};
+use crate::kernels::{self, Kernel, KERNELS};
+use crate::platform::Platform;
 use crate::setup::{self, Machine};
 use crate::storms::{self, Weather};
-use crate::vm::Platform;
 use crate::{build, child, defects, loom, repo, scenario, signals, table, without};
 use anyhow::{bail, Context, Result};
 use std::fs;
@@ -24,7 +24,7 @@ pub struct Args {
     /// A few minutes: no seeded defects, one kernel, one guest, short storms
     #[arg(long, conflicts_with = "all")]
     quick: bool,
-    /// Every pattern of storm, long ones, and every scenario on every kernel
+    /// Every pattern of storm, long ones, every scenario on every kernel, and Xen PVH
     #[arg(long)]
     all: bool,
     /// Only the steps that have this in their name
@@ -55,23 +55,29 @@ pub fn command(args: &Args) -> Result<u8> {
             .as_ref()
             .context("setup failed, or was left out by --only")
     };
-    for kernel in kernels {
-        let series = kernel.series;
-        steps.run(&format!("clippy {series}"), || {
+    let wanted = |built: &&Kernel| kernels.iter().any(|kernel| kernel.series == built.series);
+    let built: Vec<&'static Kernel> = kernels::all().filter(wanted).collect();
+    for kernel in &built {
+        let name = kernel.name();
+        steps.run(&format!("clippy {name}"), || {
             build::clippy(&machine()?.tools, kernel)
         })?;
-        steps.run(&format!("build {series}"), || {
+        steps.run(&format!("build {name}"), || {
             build::modules(&machine()?.tools, kernel, false).map(|_| ())
         })?;
-        steps.run(&format!("sample {series}"), || {
+        steps.run(&format!("sample {name}"), || {
             build::sample_alone(&machine()?.tools, kernel)
         })?;
     }
+    steps.run("one object", || {
+        let without_rust = built.iter().filter(|kernel| !kernel.rust);
+        build::one_object(&machine()?.tools, without_rust)
+    })?;
     let scenarios = scenario::all()?;
     let mut left = Vec::new();
     for kernel in kernels {
         for platform in Platform::ALL {
-            if args.quick && platform == Platform::Native {
+            if !is_wanted(kernel, platform, args) {
                 continue;
             }
             let (storms, seconds) = match (args.quick, args.all) {
@@ -91,6 +97,7 @@ pub fn command(args: &Args) -> Result<u8> {
             steps.run(&name, || guest(machine()?, &weather))?;
             // Each takes a guest of its own; the first kernel stands for the others here.
             let wanted = args.all || args.only.is_some() || series == KERNELS[0].series;
+            let wanted = wanted && !platform.has_dom0();
             for scenario in scenarios
                 .iter()
                 .filter(|scenario| wanted && scenario.is_for(platform))
@@ -117,6 +124,17 @@ pub fn command(args: &Args) -> Result<u8> {
         print!("{}", table::render(without::HEADER, &left));
     }
     Ok(steps.close())
+}
+
+/// Whether that kernel is stormed there.
+fn is_wanted(kernel: &Kernel, platform: Platform, args: &Args) -> bool {
+    let first = kernel.series == KERNELS[0].series;
+    match platform {
+        Platform::Native => !args.quick,
+        Platform::XenPv => true,
+        Platform::XenPvDomu => first && !args.quick,
+        Platform::XenPvh => first && args.all,
+    }
 }
 
 /// The steps run so far.
@@ -271,6 +289,23 @@ mod tests {
         assert_eq!(steps.failed, ["one"]);
         assert_eq!(steps.rows.len(), 2);
         assert_eq!(steps.close(), 1);
+    }
+
+    #[test]
+    fn every_kernel_is_stormed_natively_and_as_dom0_and_the_first_as_guests_of_one() {
+        let stormed = |quick, all| {
+            let args = Args {
+                quick,
+                all,
+                only: None,
+            };
+            let pairs = KERNELS.iter().flat_map(|k| Platform::ALL.map(|p| (k, p)));
+            let wanted = pairs.filter(|(kernel, platform)| is_wanted(kernel, *platform, &args));
+            wanted.count()
+        };
+        assert_eq!(stormed(false, false), 2 * KERNELS.len() + 1);
+        assert_eq!(stormed(false, true), 2 * KERNELS.len() + 2);
+        assert_eq!(stormed(true, false), KERNELS.len());
     }
 
     #[test]

@@ -10,18 +10,29 @@
 //! command's stderr -> virtio port xcall.err -> socket -> ours
 //! shell           <-> virtio console        <-> socket <-> the terminal
 //! ```
+//!
+//! A guest of a dom0 has none of these, only its own console, and sends all in frames over that:
+//!
+//! ```text
+//! guest's console -> xenconsoled in dom0 -> virtio port xcall.guest -> socket -> the same streams
+//! ```
 
 use crate::child::{self, Child};
 use crate::console;
+use crate::frames::{Demultiplexer, Piece};
 use crate::initramfs::Archive;
 use crate::kernels::Kernel;
-use crate::ports::{self, Marks};
-use crate::setup::Machine;
-use crate::terminal;
-use anyhow::{Context, Result};
+use crate::platform::Platform;
+use crate::ports::{self, Marks, Stream};
+use crate::qemu::Qemu;
+use crate::setup::{self, Machine};
+use crate::{domain, guest_programs, kernel_image, terminal};
+use anyhow::{ensure, Context, Result};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write as _};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -35,28 +46,6 @@ const INIT: &[u8] = include_bytes!("../guest/init");
 /// expects its NMIs to be on their way.
 const KERNEL_ARGUMENTS: &str = "panic=-1 oops=panic loglevel=7 printk.devkmsg=on \
                                 xcall.nmi_deadline_ms=5000 xcall.nmi_credit_ms=3000";
-
-/// Where a kernel runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Platform {
-    /// On the emulated machine itself
-    Native,
-    /// As Xen's dom0, which is a PV guest
-    XenPv,
-}
-
-impl Platform {
-    /// Both.
-    pub const ALL: [Platform; 2] = [Platform::Native, Platform::XenPv];
-
-    /// As `--platform` takes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Platform::Native => "native",
-            Platform::XenPv => "xen-pv",
-        }
-    }
-}
 
 /// What a guest runs.
 #[derive(Clone, Debug)]
@@ -73,7 +62,7 @@ pub struct Boot {
     pub kernel: &'static Kernel,
     pub platform: Platform,
     pub cpus: u32,
-    /// Of the machine; a dom0 gets half.
+    /// Of the machine; a guest under Xen gets half.
     pub memory_mib: u32,
     /// More arguments for the Linux kernel.
     pub append: String,
@@ -99,9 +88,11 @@ pub struct Boot {
 
 impl Boot {
     /// Four CPUs, 2 GiB, five minutes, no modules, output shown.
-    pub fn new(kernel: &'static Kernel, platform: Platform, program: Program) -> Boot {
-        Boot {
-            kernel,
+    ///
+    /// The kernel booted is the one that `platform` runs of the series.
+    pub fn new(kernel: &'static Kernel, platform: Platform, program: Program) -> Result<Boot> {
+        Ok(Boot {
+            kernel: platform.kernel(kernel)?,
             platform,
             cpus: 4,
             memory_mib: 2048,
@@ -116,7 +107,7 @@ impl Boot {
             lines: None,
             echo_console: false,
             monitor: None,
-        }
+        })
     }
 }
 
@@ -184,15 +175,19 @@ pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
     let folder = folder.context("cannot make a temporary folder")?;
     let folder = folder.path();
     let nonce = crate::cache::key([format!("{folder:?} {:?}", std::time::SystemTime::now())]);
-    fs::write(folder.join("initrd"), initramfs(machine, boot, &nonce)?)?;
-
     let interactive = matches!(boot.program, Program::Shell);
-    let mut sockets = vec!["out", "err"];
-    if interactive {
-        sockets.push("tty");
-    }
-    let listeners = ports::listen(folder, &sockets)?;
-    let mut command = qemu(machine, boot, folder, &sockets)?;
+    let sockets: &[&str] = match boot.platform.has_dom0() {
+        true => &["guest"],
+        false if interactive => &["out", "err", "tty"],
+        false => &["out", "err"],
+    };
+    ensure!(
+        !(interactive && boot.platform.has_dom0()),
+        "{}: no shell there, only a command",
+        boot.platform.name()
+    );
+    let listeners = ports::listen(folder, sockets)?;
+    let mut command = qemu(machine, boot, folder, &nonce, sockets)?;
     let mut outcome = Outcome {
         command_line: child::describe(&command),
         ..Outcome::default()
@@ -210,18 +205,34 @@ pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
         readers.push(follow_console(stderr, &console, boot.echo_console));
     }
     let (events, received) = mpsc::channel();
-    let streams = ports::accept(listeners, &mut qemu)?;
+    let mut streams = ports::accept(listeners, &mut qemu)?;
+    if boot.platform.has_dom0() {
+        if let Some(guest) = streams.pop() {
+            let (out, to_out) = UnixStream::pair()?;
+            let (err, to_err) = UnixStream::pair()?;
+            let frames = Frames {
+                nonce: nonce.clone(),
+                out: to_out,
+                err: to_err,
+                console: console.clone(),
+                echo: boot.echo_console,
+                events: events.clone(),
+            };
+            readers.push(std::thread::spawn(move || frames.follow(guest)));
+            streams = vec![out, err];
+        }
+    }
     let mut streams = streams.into_iter();
     let mut next = || streams.next().context("QEMU ended at once");
     let mut followed = None;
     if let Ok(out) = next() {
         let show = |stream| ports::Show {
             stream: boot.echo.then_some(stream),
-            lines: boot.lines.clone().filter(|_| stream == ports::Stream::Out),
+            lines: boot.lines.clone().filter(|_| stream == Stream::Out),
         };
-        let out = ports::follow(out, &nonce, show(ports::Stream::Out), events.clone());
+        let out = ports::follow(out, &nonce, show(Stream::Out), events.clone());
         let err = next()?;
-        let err = ports::follow(err, &nonce, show(ports::Stream::Err), events.clone());
+        let err = ports::follow(err, &nonce, show(Stream::Err), events.clone());
         followed = Some((out, err));
     }
     let _terminal = match next() {
@@ -290,12 +301,57 @@ fn follow_console(
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
             let text = String::from_utf8_lossy(&buffer[..count]).replace('\r', "");
-            if echo {
-                eprint!("{text}");
-            }
-            lock(&console).push_str(&text);
+            say(&console, &text, echo);
         }
     })
+}
+
+fn say(console: &Mutex<String>, text: &str, echo: bool) {
+    if echo {
+        eprint!("{text}");
+    }
+    lock(console).push_str(text);
+}
+
+/// Where the pieces of a guest's console go.
+struct Frames {
+    nonce: String,
+    out: UnixStream,
+    err: UnixStream,
+    console: Arc<Mutex<String>>,
+    echo: bool,
+    events: mpsc::Sender<ports::Event>,
+}
+
+impl Frames {
+    /// Follows the console until it closes.
+    fn follow(mut self, mut guest: UnixStream) {
+        let mut frames = Demultiplexer::new(&self.nonce);
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = guest.read(&mut buffer) {
+            for piece in frames.push(&buffer[..count]) {
+                self.pass(piece);
+            }
+        }
+        let left = frames.finish();
+        self.pass(left);
+    }
+
+    fn pass(&mut self, piece: Piece) {
+        // Who reads a stream may have stopped: then all that counts has arrived.
+        match piece {
+            Piece::Stream(Stream::Out, bytes) => drop(self.out.write_all(&bytes)),
+            Piece::Stream(Stream::Err, bytes) => drop(self.err.write_all(&bytes)),
+            Piece::Lost(what) => {
+                let note = ports::Event::Note(format!("the guest's console: {what}"));
+                let _ = self.events.send(note);
+            }
+            Piece::Console(bytes) => {
+                let text = String::from_utf8_lossy(&bytes).replace('\r', "");
+                say(&self.console, &text, self.echo);
+            }
+        }
+    }
 }
 
 /// The guest's root file system.
@@ -329,6 +385,12 @@ fn initramfs(machine: &Machine, boot: &Boot, nonce: &str) -> Result<Vec<u8>> {
         modules.clear();
     }
     let mut settings = format!("nonce={nonce}\nmodules='{}'\n", modules.join(" "));
+    if boot.platform.has_dom0() {
+        settings.push_str("relay=1\n");
+        archive.copy(&guest_programs::relay()?, "bin/relay")?;
+    } else {
+        settings.push_str(&drivers(machine, boot.kernel, &mut archive)?);
+    }
     match &boot.program {
         Program::Command(line) => archive.file("command", 0o644, format!("{line}\n").as_bytes()),
         Program::Shell => {
@@ -340,6 +402,24 @@ fn initramfs(machine: &Machine, boot: &Boot, nonce: &str) -> Result<Vec<u8>> {
     Ok(archive.finish())
 }
 
+/// Puts the stock modules that lead to our ports into `archive`; the line that names them.
+fn drivers(machine: &Machine, kernel: &Kernel, archive: &mut Archive) -> Result<String> {
+    if kernel.drivers.is_empty() {
+        return Ok(String::new());
+    }
+    let tools = &machine.tools;
+    let lock = tools.cache.lock()?;
+    let folder = kernel_image::modules(&tools.cache, &tools.sysroot, kernel, kernel.drivers)?;
+    drop(lock);
+    archive.copy(&folder, "drivers")?;
+    let names = kernel
+        .drivers
+        .iter()
+        .map(|driver| file_name(driver.as_ref()));
+    let names = names.collect::<Result<Vec<_>>>()?;
+    Ok(format!("drivers='{}'\n", names.join(" ")))
+}
+
 fn file_name(path: &Path) -> Result<String> {
     let name = path
         .file_name()
@@ -348,13 +428,14 @@ fn file_name(path: &Path) -> Result<String> {
 }
 
 /// QEMU's command for this boot. Paths in it have neither spaces nor commas: `folder` has links.
-fn qemu(machine: &Machine, boot: &Boot, folder: &Path, sockets: &[&str]) -> Result<Command> {
-    let image = folder.join("vmlinuz");
-    let initrd = folder.join("initrd");
-    std::os::unix::fs::symlink(machine.tools.sysroot.image(boot.kernel)?, &image)?;
-
-    let mut command = machine.qemu.command();
-    command.args(["-accel", "tcg,thread=multi", "-cpu", "max"]);
+fn qemu(
+    machine: &Machine,
+    boot: &Boot,
+    folder: &Path,
+    nonce: &str,
+    sockets: &[&str],
+) -> Result<Command> {
+    let mut command = emulator(machine, boot.platform)?;
     command.args([
         "-smp",
         &boot.cpus.to_string(),
@@ -380,8 +461,28 @@ fn qemu(machine: &Machine, boot: &Boot, folder: &Path, sockets: &[&str]) -> Resu
         command.args(["-qmp", &format!("unix:{monitor},server=on,wait=off")]);
     }
 
+    let image = folder.join("kernel");
+    let initrd = folder.join("initrd");
+    let root = initramfs(machine, boot, nonce)?;
     let arguments = format!("{KERNEL_ARGUMENTS} {}", boot.append);
     let arguments = arguments.trim_end();
+    if boot.platform.has_dom0() {
+        let setup::Tools { cache, sysroot } = &machine.tools;
+        let lock = cache.lock()?;
+        let parts = domain::Parts::ensure(cache, sysroot, boot.kernel)?;
+        drop(lock);
+        let arguments = format!(
+            "console=hvc0 {KERNEL_ARGUMENTS} {} {}",
+            domain::QUIET,
+            boot.append
+        );
+        let arguments = arguments.trim_end();
+        fs::write(&initrd, parts.initramfs(sysroot, boot, arguments, &root)?)?;
+        symlink(parts.kernel, &image)?;
+    } else {
+        fs::write(&initrd, root)?;
+        symlink(machine.tools.sysroot.image(boot.kernel)?, &image)?;
+    }
     match boot.platform {
         Platform::Native => {
             command.arg("-kernel").arg(image).arg("-initrd").arg(initrd);
@@ -389,18 +490,65 @@ fn qemu(machine: &Machine, boot: &Boot, folder: &Path, sockets: &[&str]) -> Resu
         }
         Platform::XenPv => {
             let memory = boot.memory_mib / 2;
-            command.arg("-kernel").arg(&machine.xen);
             let xen = format!(
                 "console=com1 com1=115200,8n1 dom0_mem={memory}M,max:{memory}M \
                  dom0_max_vcpus={}",
                 boot.cpus
             );
-            command.args(["-append", &xen]);
-            // QEMU splits this list at commas; a doubled one stands for itself.
-            let linux = format!("{} console=hvc0 {arguments}", image.display());
-            let linux = linux.replace(',', ",,");
-            command.args(["-initrd", &format!("{linux},{}", initrd.display())]);
+            under_xen(&mut command, machine, &xen, &image, arguments, &initrd);
+        }
+        Platform::XenPvDomu | Platform::XenPvh => {
+            let xen = domain::xen_arguments(boot.platform);
+            under_xen(
+                &mut command,
+                machine,
+                &xen,
+                &image,
+                domain::DOM0_ARGUMENTS,
+                &initrd,
+            );
         }
     }
     Ok(command)
+}
+
+/// QEMU with the processor that the platform works on.
+fn emulator(machine: &Machine, platform: Platform) -> Result<Command> {
+    let mut command = match platform {
+        Platform::XenPvh => {
+            let _lock = machine.tools.cache.lock()?;
+            Qemu::ensure_for_pvh(&machine.tools.cache)?.command()
+        }
+        _ => machine.qemu.command(),
+    };
+    // Without KVM. In guests of a dom0 Linux patches its text too fast for CPUs in threads: one was
+    // seen to run an int3 that had been replaced long before, as with QEMU 7.2 everywhere.
+    let threads = if platform.has_dom0() {
+        "single"
+    } else {
+        "multi"
+    };
+    command.args(["-accel", &format!("tcg,thread={threads}"), "-cpu"]);
+    command.arg(match platform {
+        Platform::XenPvh => domain::PVH_PROCESSOR,
+        _ => "max",
+    });
+    Ok(command)
+}
+
+/// Has QEMU boot Xen, and that the kernel as dom0.
+fn under_xen(
+    command: &mut Command,
+    machine: &Machine,
+    xen: &str,
+    image: &Path,
+    arguments: &str,
+    initrd: &Path,
+) {
+    command.arg("-kernel").arg(&machine.xen);
+    command.args(["-append", xen]);
+    // QEMU splits this list at commas; a doubled one stands for itself.
+    let linux = format!("{} console=hvc0 {arguments}", image.display());
+    let linux = linux.replace(',', ",,");
+    command.args(["-initrd", &format!("{linux},{}", initrd.display())]);
 }

@@ -2,7 +2,8 @@
 //! `cargo xtask vm`: a command, or a shell, on a stock kernel with our modules.
 
 use crate::kernels::{self, Kernel};
-use crate::vm::{self, Boot, Platform, Program};
+use crate::platform::Platform;
+use crate::vm::{self, Boot, Program};
 use crate::{build, child, guest_programs, setup};
 use anyhow::{ensure, Context, Result};
 use std::fs;
@@ -29,7 +30,7 @@ pub struct Args {
     /// Virtual CPUs
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
     cpus: u32,
-    /// Memory of the machine; a dom0 gets half
+    /// Memory of the machine; under Xen the guest gets half
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     memory: u32,
     /// More arguments for the Linux kernel; MODULE.PARAMETER=VALUE reach our modules
@@ -87,7 +88,7 @@ pub fn command(args: &Args) -> Result<u8> {
         true => Program::Shell,
         false => Program::Command(shell_line(&args.command)),
     };
-    let mut boot = Boot::new(args.kernel, args.platform, program);
+    let mut boot = Boot::new(args.kernel, args.platform, program)?;
     boot.cpus = args.cpus;
     boot.memory_mib = args.memory;
     boot.append.clone_from(&args.append);
@@ -102,7 +103,7 @@ pub fn command(args: &Args) -> Result<u8> {
     boot.monitor.clone_from(&args.monitor);
     boot.load_modules = !args.no_load;
     if !args.no_modules {
-        boot.modules = build::modules(&machine.tools, args.kernel, false)?;
+        boot.modules = build::modules(&machine.tools, boot.kernel, false)?;
         boot.copies.extend(guest_programs::all()?);
     }
 

@@ -4,9 +4,10 @@
 //! other doorbell than those that need the API, and storm on what is left.
 
 use crate::kernels::Kernel;
+use crate::platform::Platform;
 use crate::setup::Machine;
 use crate::storms::Report;
-use crate::vm::{self, Boot, Platform, Program};
+use crate::vm::{self, Boot, Program};
 use crate::{build, guest_programs, table};
 use anyhow::{bail, ensure, Result};
 use std::time::Duration;
@@ -86,7 +87,7 @@ impl Api {
         kernel: &'static Kernel,
         platform: Platform,
     ) -> Result<Vec<String>> {
-        let mut boot = Boot::new(kernel, platform, Program::Command(SCRIPT.to_owned()));
+        let mut boot = Boot::new(kernel, platform, Program::Command(SCRIPT.to_owned()))?;
         boot.modules = build::modules_without(&machine.tools, kernel, self.name)?;
         boot.copies.extend(guest_programs::all()?);
         boot.echo = false;
