@@ -49,6 +49,12 @@ pub const CLOUD_KERNELS: &[Kernel] = &[
     Kernel { series: "6.12", flavour: "cloud-amd64", rust: false, image_package: "linux-image-{}", image: "boot/vmlinuz-{}", drivers: &[] },
 ];
 
+/// Built here, from the source of the stock kernel of its series, to look for mistakes: see
+/// [`crate::debug_kernel`].
+#[rustfmt::skip]
+pub const DEBUG_KERNEL: Kernel =
+    Kernel { series: "6.12", flavour: "debug", rust: false, image_package: "linux-source-6.12", image: "usr/src/linux-headers-{}/arch/x86/boot/bzImage", drivers: &[] };
+
 impl Kernel {
     /// What its builds are named by: `6.12`, `6.12-cloud`.
     pub fn name(&self) -> String {

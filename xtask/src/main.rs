@@ -13,6 +13,7 @@ mod cache;
 mod child;
 mod chroot;
 mod console;
+mod debug_kernel;
 mod defects;
 mod domain;
 mod frames;
@@ -64,6 +65,8 @@ enum Command {
     Run(run::Args),
     /// Every check: what CI runs
     Test(test::Args),
+    /// Storm a kernel built to look for mistakes: lockdep, KASAN and more; not part of `test`
+    Debug(debug_kernel::Args),
     /// Make what the other commands need: host packages, sysroot, QEMU, Xen, kernel metadata
     Setup(setup::Args),
     /// Run a command in the Debian tree that modules are built in
@@ -97,6 +100,7 @@ fn run(command: Command) -> Result<u8> {
     match command {
         Command::Run(args) => run::command(&args).map(|()| 0),
         Command::Test(args) => test::command(&args),
+        Command::Debug(args) => debug_kernel::command(&args),
         Command::Setup(args) => setup::command(&args).map(|()| 0),
         Command::Chroot(args) => chroot::command(&args),
         Command::Build(args) => build::command(&args).map(|()| 0),

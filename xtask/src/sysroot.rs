@@ -13,13 +13,17 @@ use std::path::{Path, PathBuf};
 
 /// What is in the tree beside the kernels' packages.
 const PACKAGES: &[&str] = &[
+    "bc",
     "bindgen",
+    "bison",
     "busybox-static",
+    "flex",
     "gcc",
     "gcc-12",
     "gcc-14",
     "kmod",
     "libelf-dev",
+    "libssl-dev",
     "make",
     "pahole",
     "rust-clippy",

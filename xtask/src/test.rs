@@ -138,14 +138,14 @@ fn is_wanted(kernel: &Kernel, platform: Platform, args: &Args) -> bool {
 }
 
 /// The steps run so far.
-struct Steps {
+pub(crate) struct Steps {
     only: Option<String>,
     rows: Vec<Vec<String>>,
     failed: Vec<String>,
 }
 
 impl Steps {
-    fn new(only: Option<String>) -> Steps {
+    pub(crate) fn new(only: Option<String>) -> Steps {
         Steps {
             only,
             rows: Vec::new(),
@@ -154,7 +154,7 @@ impl Steps {
     }
 
     /// Runs a step; an error only when the user interrupts.
-    fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub(crate) fn run(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
         // Guests and builds stand on setup, so --only never leaves it out for them.
         let wanted = |only: &String| name.contains(only.as_str()) || name == "setup";
         if !self.only.as_ref().is_none_or(wanted) {
@@ -179,7 +179,7 @@ impl Steps {
     }
 
     /// Prints the summary; the exit status.
-    fn close(self) -> u8 {
+    pub(crate) fn close(self) -> u8 {
         println!();
         print!(
             "{}",
@@ -265,7 +265,7 @@ fn documentation() -> Result<()> {
     step("cargo doc", &mut doc)
 }
 
-fn guest(machine: &Machine, weather: &Weather) -> Result<()> {
+pub(crate) fn guest(machine: &Machine, weather: &Weather) -> Result<()> {
     let aftermath = storms::storm(machine, weather)?;
     print!(
         "{}",
