@@ -25,6 +25,9 @@ const NOT_OURS: &[&str] = &[
     "the compiler differs from the one used to build the kernel",
 ];
 
+/// Measures, in guests of its own: no other guest loads it.
+const BENCH: &str = "xcall_bench.ko";
+
 /// Options of `cargo xtask build`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -58,8 +61,14 @@ pub fn command(args: &Args) -> Result<()> {
         for module in modules {
             println!("{}", module.display());
         }
+        println!("{}", bench_module(kernel).display());
     }
     Ok(())
+}
+
+/// The module that measures, once [`modules`] has returned.
+pub fn bench_module(kernel: &Kernel) -> PathBuf {
+    repo::modules().join(kernel.series).join(BENCH)
 }
 
 /// The module files for `kernel` in the order they load, built if they are not up to date.
@@ -281,10 +290,11 @@ fn find_modules(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The modules in `place`, each after those it depends on.
+/// The modules in `place` less [`BENCH`], each after those it depends on.
 fn load_order(place: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     find_modules(place, &mut files)?;
+    files.retain(|file| !file.ends_with(BENCH));
     let mut waiting = BTreeMap::new();
     for file in files {
         let name = file

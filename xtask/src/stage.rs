@@ -15,6 +15,7 @@ use std::time::UNIX_EPOCH;
 /// What of the repository is staged; what is not there is left out.
 const SOURCES: &[&str] = &[
     "Kbuild",
+    "bench",
     "kernel-compat",
     "provider",
     "samples",
