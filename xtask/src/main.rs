@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod bench;
 mod build;
 mod cache;
 mod child;
@@ -75,6 +76,8 @@ enum Command {
     Build(build::Args),
     /// Boot a stock kernel with our modules and run a command there
     Vm(vm_command::Args),
+    /// Measure what a call costs, on the host and in guests
+    Bench(bench::Args),
     /// Run the model checks of the engine
     Loom(loom::Args),
 }
@@ -105,6 +108,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Chroot(args) => chroot::command(&args),
         Command::Build(args) => build::command(&args).map(|()| 0),
         Command::Vm(args) => vm_command::command(&args),
+        Command::Bench(args) => bench::command(&args).map(|()| 0),
         Command::Loom(args) => loom::command(&args).map(|()| 0),
     }
 }

@@ -84,6 +84,9 @@ pub struct Boot {
     pub echo_console: bool,
     /// Where QEMU's monitor (QMP) listens.
     pub monitor: Option<PathBuf>,
+    /// One host thread runs all CPUs in turn, and the guest's clock counts the instructions of all
+    /// of them together, one a nanosecond.
+    pub count_instructions: bool,
 }
 
 impl Boot {
@@ -107,6 +110,7 @@ impl Boot {
             lines: None,
             echo_console: false,
             monitor: None,
+            count_instructions: false,
         })
     }
 }
@@ -435,7 +439,7 @@ fn qemu(
     nonce: &str,
     sockets: &[&str],
 ) -> Result<Command> {
-    let mut command = emulator(machine, boot.platform)?;
+    let mut command = emulator(machine, boot)?;
     command.args([
         "-smp",
         &boot.cpus.to_string(),
@@ -513,7 +517,8 @@ fn qemu(
 }
 
 /// QEMU with the processor that the platform works on.
-fn emulator(machine: &Machine, platform: Platform) -> Result<Command> {
+fn emulator(machine: &Machine, boot: &Boot) -> Result<Command> {
+    let platform = boot.platform;
     let mut command = match platform {
         Platform::XenPvh => {
             let _lock = machine.tools.cache.lock()?;
@@ -523,12 +528,16 @@ fn emulator(machine: &Machine, platform: Platform) -> Result<Command> {
     };
     // Without KVM. In guests of a dom0 Linux patches its text too fast for CPUs in threads: one was
     // seen to run an int3 that had been replaced long before, as with QEMU 7.2 everywhere.
-    let threads = if platform.has_dom0() {
+    let threads = if platform.has_dom0() || boot.count_instructions {
         "single"
     } else {
         "multi"
     };
-    command.args(["-accel", &format!("tcg,thread={threads}"), "-cpu"]);
+    command.args(["-accel", &format!("tcg,thread={threads}")]);
+    if boot.count_instructions {
+        command.args(["-icount", "shift=0,sleep=off"]);
+    }
+    command.arg("-cpu");
     command.arg(match platform {
         Platform::XenPvh => domain::PVH_PROCESSOR,
         _ => "max",
