@@ -83,7 +83,8 @@ struct Shared {
 
 impl Shared {
     fn on<R>(&self, cpu: CpuId, f: impl FnOnce() -> R) -> R {
-        let outer = self.played.0.swap(cpu.0, Relaxed);
+        let outer = self.played.0.load(Relaxed);
+        self.played.0.store(cpu.0, Relaxed);
         let result = f();
         self.played.0.store(outer, Relaxed);
         result

@@ -97,7 +97,7 @@ impl<P: Platform> Engine<P> {
                 0
             };
             slot.ring_again_ns.set(ring_again_ns);
-            self.own(here).posted.fetch_or(1 << id.slot);
+            self.own(here).posted.set_bit(id.slot);
             if !slot.is_ended(&mut 0) {
                 self.platform.watch_posts(here);
             }
@@ -134,13 +134,12 @@ impl<P: Platform> Engine<P> {
         // Somebody below us on this CPU holds marks: those calls may be under way.
         let mut next_ns = (looking != 0).then_some(later_ns);
         for slot in RESERVED..SLOTS {
-            let mark = 1 << slot;
             let id = SlotId {
                 cpu: here.cpu(),
                 slot,
             };
             // While the mark is ours, nobody else on this CPU uses the slot.
-            if own.posted.fetch_and(!mark) & mark == 0 {
+            if !own.posted.clear_bit(slot) {
                 continue;
             }
             if self.slot(id).is_ended(&mut 0) {
@@ -148,7 +147,7 @@ impl<P: Platform> Engine<P> {
                 continue;
             }
             let due_ns = self.tend_post(here, id, now_ns);
-            own.posted.fetch_or(mark);
+            own.posted.set_bit(slot);
             next_ns = Some(next_ns.map_or(due_ns, |n: u64| n.min(due_ns)));
         }
         own.looking.set(looking);

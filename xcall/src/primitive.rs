@@ -14,6 +14,7 @@
 //! load it depends on, treats SeqCst accesses as AcqRel, knows no interrupts), see
 //! `docs/memory-ordering.md`.
 
+use crate::one_instruction;
 use core::sync::atomic::{compiler_fence, AtomicU64 as CoreAtomicU64};
 
 pub(crate) use core::sync::atomic::Ordering;
@@ -83,24 +84,23 @@ impl OwnCpu {
         compiler_fence(Ordering::SeqCst);
     }
 
-    /// Sets `bits` in one instruction; returns what was there.
+    /// Sets bit `n` in one instruction, so an NMI falls before or after it; returns whether it was
+    /// set.
     #[inline]
-    pub(crate) fn fetch_or(&self, bits: u64) -> u64 {
+    pub(crate) fn set_bit(&self, n: usize) -> bool {
         compiler_fence(Ordering::SeqCst);
-        // Relaxed: own CPU only; one instruction, so an NMI falls before or after it.
-        let old = self.0.fetch_or(bits, Ordering::Relaxed);
+        let was = one_instruction::set_bit(&self.0, n as u32);
         compiler_fence(Ordering::SeqCst);
-        old
+        was
     }
 
-    /// Clears all but `bits` in one instruction; returns what was there.
+    /// Clears bit `n` in one instruction; returns whether it was set.
     #[inline]
-    pub(crate) fn fetch_and(&self, bits: u64) -> u64 {
+    pub(crate) fn clear_bit(&self, n: usize) -> bool {
         compiler_fence(Ordering::SeqCst);
-        // Relaxed: own CPU only; one instruction, so an NMI falls before or after it.
-        let old = self.0.fetch_and(bits, Ordering::Relaxed);
+        let was = one_instruction::clear_bit(&self.0, n as u32);
         compiler_fence(Ordering::SeqCst);
-        old
+        was
     }
 }
 
@@ -139,7 +139,7 @@ impl Counter {
             counter.fetch_add(n, order);
             return;
         }
-        self.plain.fetch_add(n, order);
+        one_instruction::add(&self.plain, n, order);
     }
 
     #[inline]

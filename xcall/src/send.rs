@@ -54,14 +54,12 @@ impl<P: Platform> Engine<P> {
         };
         if purpose == Purpose::Wait {
             let reserved = here.level() as usize;
-            let bit = 1 << reserved;
-            if own.claimed.fetch_or(bit) & bit == 0 {
+            if !own.claimed.set_bit(reserved) {
                 return Some(id(reserved));
             }
         }
         for slot in RESERVED..SLOTS {
-            let bit = 1 << slot;
-            if own.claimed.fetch_or(bit) & bit == 0 {
+            if !own.claimed.set_bit(slot) {
                 return Some(id(slot));
             }
             // Taken. A posted call that has ended? Take its mark first and look then: an NMI that
@@ -69,11 +67,11 @@ impl<P: Platform> Engine<P> {
             // `looking` tells a tend on top of us that there may be something to tend.
             let looking = own.looking.get();
             own.looking.set(looking + 1);
-            let taken = own.posted.fetch_and(!bit) & bit != 0;
+            let taken = own.posted.clear_bit(slot);
             reach(Point::ClaimTaken);
             let ended = taken && self.slot(id(slot)).is_ended(&mut 0);
             if taken && !ended {
-                own.posted.fetch_or(bit);
+                own.posted.set_bit(slot);
             }
             own.looking.set(looking);
             if ended {
@@ -97,7 +95,7 @@ impl<P: Platform> Engine<P> {
 
     /// Gives a claimed slot back. Its call has ended everywhere.
     pub(crate) fn release(&self, here: &Here, id: SlotId) {
-        self.own(here).claimed.fetch_and(!(1 << id.slot));
+        self.own(here).claimed.clear_bit(id.slot);
     }
 
     /// Fills claimed slot `id`, publishes it to `targets` and rings where a ring is owed.

@@ -54,8 +54,11 @@ pub(crate) struct Slot {
     job: UnsafeCell<Option<Job>>,
     /// S3: CPUs below 256.
     todo: [AtomicU64; INLINE_WORDS],
-    /// Counts fills, so that a flush can tell a call from its successor.
+    /// `fills`, so that a flush can tell a call from its successor.
     generation: AtomicU32,
+    /// Counts fills. Own CPU only: a load of `generation` in its place would keep loom, which
+    /// remembers the last access to a word only, from trying all orders of the store.
+    fills: OwnCpu,
     /// Posted calls: the lane, when to ring again, and the rung last rung. Own CPU only.
     pub(crate) lane: OwnCpu,
     pub(crate) ring_again_ns: OwnCpu,
@@ -79,6 +82,7 @@ impl Slot {
             job: UnsafeCell::new(None),
             todo: core::array::from_fn(|_| AtomicU64::new(0)),
             generation: AtomicU32::new(0),
+            fills: OwnCpu::new(0),
             lane: OwnCpu::new(0),
             ring_again_ns: OwnCpu::new(0),
             rung: OwnCpu::new(0),
@@ -127,8 +131,10 @@ impl<'e> SlotRef<'e> {
         // that had one have ended (S2, S3, S4).
         self.slot.job.with_mut(|p| unsafe { *p = Some(job) });
         // Release refill:generation, pairs with flush:generation: who sees the new number sees what
-        // the calls before it did (they ended before this fill, S4).
-        self.slot.generation.fetch_add(1, Ordering::Release);
+        // the calls before it did (they ended before this fill, S4). Only the claimer writes it.
+        let fills = self.slot.fills.get() + 1;
+        self.slot.fills.set(fills);
+        self.slot.generation.store(fills as u32, Ordering::Release);
         for word in 0..self.words {
             // Release fill:todo, pairs with is_ended:todo of a flush that still takes this call for
             // the one before: that one's effects are seen. publish:word carries it to the targets.
