@@ -109,20 +109,23 @@ impl Doorbell for Bell {
     }
 
     #[inline]
-    fn ring(&self, _: &Here, targets: CpuSet<'_>) {
+    fn ring(&self, here: &Here, targets: CpuSet<'_>) {
+        targets.iter().for_each(|cpu| self.ring_one(here, cpu));
+    }
+
+    #[inline]
+    fn ring_one(&self, _: &Here, cpu: CpuId) {
         if !self.shared.answers.load(Relaxed) {
             return;
         }
         let Some(engine) = self.shared.engine.get() else {
             return;
         };
-        for cpu in targets.iter() {
-            self.shared.on(cpu, || {
-                step::on_side(Side::Drain);
-                engine.answer(&[Lane::NmiSafe]);
-                step::on_side(Side::Send);
-            });
-        }
+        self.shared.on(cpu, || {
+            step::on_side(Side::Drain);
+            engine.answer(&[Lane::NmiSafe]);
+            step::on_side(Side::Send);
+        });
     }
 }
 

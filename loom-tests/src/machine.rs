@@ -84,16 +84,20 @@ impl Doorbell for Bell {
         true
     }
 
-    fn ring(&self, _: &Here, targets: CpuSet<'_>) {
+    fn ring(&self, here: &Here, targets: CpuSet<'_>) {
         for cpu in targets.iter() {
-            let lost = self
-                .0
-                .drop_rings
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-            if lost.is_err() {
-                self.0.cpus[cpu.index()].rung.store(true, Ordering::Relaxed);
-                self.0.wake(cpu);
-            }
+            self.ring_one(here, cpu);
+        }
+    }
+
+    fn ring_one(&self, _: &Here, cpu: CpuId) {
+        let lost = self
+            .0
+            .drop_rings
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        if lost.is_err() {
+            self.0.cpus[cpu.index()].rung.store(true, Ordering::Relaxed);
+            self.0.wake(cpu);
         }
     }
 }

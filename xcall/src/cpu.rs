@@ -120,6 +120,18 @@ impl<'a> CpuSetMut<'a> {
         }
     }
 
+    /// Keeps those members for which `keep` says so, asked in ascending order.
+    #[inline]
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(CpuId) -> bool) {
+        for (i, word) in self.words.iter_mut().enumerate() {
+            for bit in Bits(*word) {
+                if !keep(CpuId((i * WORD_BITS) as u32 + bit)) {
+                    *word &= !(1 << bit);
+                }
+            }
+        }
+    }
+
     /// Takes every member out.
     pub fn clear(&mut self) {
         self.words.fill(0);

@@ -3,7 +3,7 @@
 
 use crate::call::Lane;
 use crate::context::Here;
-use crate::cpu::CpuSet;
+use crate::cpu::{CpuId, CpuSet};
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// A way to make another CPU call [`Engine::answer`](crate::Engine::answer).
@@ -25,6 +25,9 @@ pub trait Doorbell: Sync {
     /// Rings at each of `targets`. Called from any context, but from an NMI only if
     /// [`rings_from_nmi`](Self::rings_from_nmi).
     fn ring(&self, here: &Here, targets: CpuSet<'_>);
+
+    /// Rings at one CPU. Called as [`ring`](Self::ring) is.
+    fn ring_one(&self, here: &Here, cpu: CpuId);
 }
 
 /// The most doorbells an engine takes.
@@ -38,6 +41,8 @@ pub(crate) struct Ladder<D> {
     rungs: [Option<D>; MAX_DOORBELLS],
     /// Per lane: a bit for each rung it may use. Relaxed: any value ever set is a good one.
     allowed: [AtomicU32; 2],
+    /// A bit for each rung that may be rung from an NMI.
+    from_nmi: u32,
 }
 
 /// A rung of the ladder: the doorbell's place, weakest 0.
@@ -49,7 +54,12 @@ impl<D: Doorbell> Ladder<D> {
         for (place, bell) in rungs.iter_mut().zip(bells) {
             *place = Some(bell);
         }
+        let from_nmi = |(rung, bell): (usize, &Option<D>)| {
+            let can = bell.as_ref().is_some_and(D::rings_from_nmi);
+            u32::from(can) << rung
+        };
         let ladder = Self {
+            from_nmi: rungs.iter().enumerate().map(from_nmi).sum(),
             rungs,
             allowed: [const { AtomicU32::new(0) }; 2],
         };
@@ -76,13 +86,12 @@ impl<D: Doorbell> Ladder<D> {
     #[inline]
     pub(crate) fn at_least(&self, here: &Here, lane: Lane, from: Rung) -> Option<Rung> {
         // Relaxed: see the field.
-        let allowed = self.allowed[lane.index()].load(Ordering::Relaxed);
-        (from..MAX_DOORBELLS).find(|rung| {
-            allowed & (1 << rung) != 0
-                && self.rungs[*rung]
-                    .as_ref()
-                    .is_some_and(|b| !here.in_nmi() || b.rings_from_nmi())
-        })
+        let mut allowed = self.allowed[lane.index()].load(Ordering::Relaxed);
+        if here.in_nmi() {
+            allowed &= self.from_nmi;
+        }
+        allowed &= u32::MAX << from;
+        (allowed != 0).then(|| allowed.trailing_zeros() as Rung)
     }
 
     /// `rung` itself, allowed or not, if calls of `lane` can ring it from `here`.

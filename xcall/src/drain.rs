@@ -4,7 +4,7 @@
 use crate::call::Lane;
 use crate::context::{Here, Level};
 use crate::cpu::CpuId;
-use crate::engine::{Engine, SlotId};
+use crate::engine::{Engine, Own, SlotId};
 use crate::mailbox::Claimed;
 use crate::platform::Platform;
 use crate::point::{reach, Point};
@@ -20,11 +20,12 @@ impl<P: Platform> Engine<P> {
     /// task or softirq, and inside an ordinary call.
     pub fn answer(&self, lanes: &[Lane]) -> u32 {
         self.pinned(|here| {
-            let ran = lanes
-                .iter()
-                .filter(|lane| here.may_run(**lane) || self.is_handler(here))
-                .map(|lane| self.drain(here, *lane))
-                .sum();
+            let mut ran = 0;
+            for &lane in lanes {
+                if here.may_run(lane) || self.is_handler(here) {
+                    ran += self.drain(here, lane);
+                }
+            }
             self.tend_here(here);
             ran
         })
@@ -53,16 +54,17 @@ impl<P: Platform> Engine<P> {
 
     fn drain_how(&self, here: &Here, lane: Lane, every_word: bool) -> u32 {
         let mailbox = self.mailbox(here.cpu(), lane);
-        let draining = &self.own(here).draining[lane.index()];
+        let own = self.own(here);
+        let draining = &own.draining[lane.index()];
         let irqs = self.platform.irqs_off();
         let depth = draining.get();
         draining.set(depth + 1);
         reach(Point::DrainBegun);
-        let mut run = |claimed: Claimed| self.run_claimed(here, claimed);
+        let run = |claimed: Claimed| self.run_claimed(here, own, claimed);
         let ran = if every_word {
-            mailbox.scan(&mut run)
+            mailbox.scan(run)
         } else {
-            mailbox.drain(&mut run)
+            mailbox.drain(run)
         };
         draining.set(depth);
         reach(Point::DrainDone);
@@ -70,7 +72,8 @@ impl<P: Platform> Engine<P> {
         ran
     }
 
-    fn run_claimed(&self, here: &Here, claimed: Claimed) {
+    #[inline]
+    fn run_claimed(&self, here: &Here, own: &Own, claimed: Claimed) {
         let id = SlotId {
             cpu: CpuId(claimed.sender as u32),
             slot: claimed.slot,
@@ -79,18 +82,19 @@ impl<P: Platform> Engine<P> {
         // SAFETY: the mailbox hands out a claim once, after taking the call bit down; it is ended
         // below and not used after that.
         if let Some(job) = unsafe { slot.job() } {
-            self.run(here, job);
+            self.run(own, job);
         }
         slot.end(here.cpu());
         self.platform.completed(id.cpu);
     }
 
     /// Runs one function, interrupts off already.
-    pub(crate) fn run(&self, here: &Here, job: Job) {
+    #[inline]
+    pub(crate) fn run(&self, own: &Own, job: Job) {
         // SAFETY: Work::new's caller promised that this is sound on any CPU with interrupts and
         // preemption off, in this lane's contexts; the argument lives, because the caller waits
         // until this call ends, or posted it with `'static`.
         unsafe { (job.entry)(job.arg) };
-        self.own(here).counters.count_run();
+        own.counters.count_run();
     }
 }

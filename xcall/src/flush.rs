@@ -60,7 +60,7 @@ impl<P: Platform> Engine<P> {
     fn flush_slot(&self, id: SlotId, deadline_ns: u64) -> Result<(), FlushError> {
         let slot = self.slot(id);
         let generation = slot.generation();
-        let mut seen_ended = 0;
+        let mut left = slot.whole();
         let mut rings = 0;
         let mut ring_again_ns = self
             .platform
@@ -68,7 +68,7 @@ impl<P: Platform> Engine<P> {
             .saturating_add(self.config.ring_again_ns);
         for turn in 0.. {
             // Moved on: the call we wait for ended before its slot was filled again.
-            if slot.is_ended(&mut seen_ended) || slot.generation() != generation {
+            if slot.is_ended(&mut left) || slot.generation() != generation {
                 break;
             }
             let now_ns = self.platform.now_ns();

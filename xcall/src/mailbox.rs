@@ -80,6 +80,7 @@ pub(crate) fn new_line(begins_mailbox: bool) -> Line {
 pub(crate) struct Geometry {
     words: usize,
     mids: usize,
+    lines: usize,
 }
 
 impl Geometry {
@@ -90,12 +91,13 @@ impl Geometry {
         } else {
             words.div_ceil(WORDS_PER_MID)
         };
-        Self { words, mids }
+        let lines = (1 + mids + words).div_ceil(LINE_WORDS);
+        Self { words, mids, lines }
     }
 
     /// Lines a mailbox takes.
     pub(crate) const fn lines(self) -> usize {
-        (1 + self.mids + self.words).div_ceil(LINE_WORDS)
+        self.lines
     }
 
     /// The call bit of slot `slot` of CPU `sender`.
@@ -278,7 +280,7 @@ impl<'e> Mailbox<'e> {
     /// A call sent meanwhile is run too or raises the summary again: its bit, if this does not see
     /// it, went up after `top` was cleared, so its sender finds no ring due and rings.
     #[inline]
-    pub(crate) fn drain(&self, run: &mut dyn FnMut(Claimed)) -> u32 {
+    pub(crate) fn drain(&self, mut run: impl FnMut(Claimed)) -> u32 {
         // Acquire clear:top, pairs with raise:top: the words below show every call whose raise came
         // before. Keeps CLOSED (I4).
         let old = self.top().fetch_and(CLOSED, Ordering::Acquire);
@@ -287,7 +289,7 @@ impl<'e> Mailbox<'e> {
         for child in Bits(old & CHILD_BITS) {
             let child = child as usize;
             if self.geometry.mids == 0 {
-                ran += self.drain_word(child, run);
+                ran += self.drain_word(child, &mut run);
                 continue;
             }
             // Acquire descend:mid, pairs with raise:mid: the words below show every call whose
@@ -295,7 +297,7 @@ impl<'e> Mailbox<'e> {
             let words = self.mid(child).swap(0, Ordering::Acquire);
             reach(Point::DrainCleared);
             for word in Bits(words) {
-                ran += self.drain_word(child * WORDS_PER_MID + word as usize, run);
+                ran += self.drain_word(child * WORDS_PER_MID + word as usize, &mut run);
             }
         }
         ran
@@ -305,18 +307,18 @@ impl<'e> Mailbox<'e> {
     ///
     /// For a drain that interrupted a drain on the same CPU: that one has cleared the summary and
     /// holds, in its own variables, words it has not looked at yet (I2).
-    pub(crate) fn scan(&self, run: &mut dyn FnMut(Claimed)) -> u32 {
+    pub(crate) fn scan(&self, mut run: impl FnMut(Claimed)) -> u32 {
         // Acquire clear:top, as in drain.
         self.top().fetch_and(CLOSED, Ordering::Acquire);
         reach(Point::DrainCleared);
         (0..self.geometry.words)
-            .map(|word| self.drain_word(word, run))
+            .map(|word| self.drain_word(word, &mut run))
             .sum()
     }
 
     /// Claims and runs the calls of one word, those up when it looks.
     #[inline]
-    fn drain_word(&self, i: usize, run: &mut dyn FnMut(Claimed)) -> u32 {
+    fn drain_word(&self, i: usize, run: &mut impl FnMut(Claimed)) -> u32 {
         let word = self.word(i);
         // Relaxed: which bits to try; claim:word decides each.
         let seen = word.load(Ordering::Relaxed);

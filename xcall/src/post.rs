@@ -67,7 +67,7 @@ impl<P: Platform> Engine<P> {
         here: &Here,
         whom: Whom<'_>,
         work: &Work<'static>,
-        offline: &mut dyn FnMut(CpuId),
+        offline: &mut impl FnMut(CpuId),
     ) -> Result<u32, Error> {
         // Our own part runs here and now, or goes through the mailbox where it may not.
         let runs_here = Targets::means(whom, here.cpu()) && here.may_run(work.lane);
@@ -77,7 +77,10 @@ impl<P: Platform> Engine<P> {
             if !self.ladder.has_any(work.lane) {
                 return Err(Error::NoDoorbell);
             }
-            let id = self.claim_or_busy(here, Purpose::Post)?;
+            let Some(id) = self.claim(here, Purpose::Post) else {
+                self.count_busy(here);
+                return Err(Error::Busy);
+            };
             let rung = self.ladder.at_least(here, work.lane, 0);
             let slot = self.slot(id);
             slot.lane.set(work.lane as u64);
@@ -98,15 +101,15 @@ impl<P: Platform> Engine<P> {
             };
             slot.ring_again_ns.set(ring_again_ns);
             self.own(here).posted.set_bit(id.slot);
-            if !slot.is_ended(&mut 0) {
+            if !slot.is_ended(&mut slot.span()) {
                 self.platform.watch_posts(here);
             }
         }
-        Targets::absent(whom, self.config.cpus).for_each(offline);
+        Targets::absent(whom, self.config.cpus, offline);
         if runs_here {
             self.own(here).counters.count_made(1);
             let irqs = self.platform.irqs_off();
-            self.run(here, Job::of(work));
+            self.run(self.own(here), Job::of(work));
             self.platform.irqs_restore(irqs);
             sent += 1;
         }
@@ -122,12 +125,19 @@ impl<P: Platform> Engine<P> {
         self.pinned(|here| self.tend_here(here))
     }
 
+    #[inline]
     pub(crate) fn tend_here(&self, here: &Here) -> Option<u64> {
         let own = self.own(here);
         let looking = own.looking.get();
         if own.posted.get() == 0 && looking == 0 {
             return None;
         }
+        self.tend_posts(here, looking)
+    }
+
+    /// `looking`: looks under way below this one.
+    fn tend_posts(&self, here: &Here, looking: u64) -> Option<u64> {
+        let own = self.own(here);
         own.looking.set(looking + 1);
         let now_ns = self.platform.now_ns();
         let later_ns = now_ns.saturating_add(self.config.ring_again_ns);
@@ -142,7 +152,7 @@ impl<P: Platform> Engine<P> {
             if !own.posted.clear_bit(slot) {
                 continue;
             }
-            if self.slot(id).is_ended(&mut 0) {
+            if self.has_ended(id) {
                 self.release(here, id);
                 continue;
             }

@@ -5,15 +5,16 @@
 //! steps and send too; it then finds a due bit of ours whose ring cannot come before it returns.
 //! So a send inside a send always rings.
 
-use crate::call::{Error, Lane, Work};
+use crate::call::{Lane, Work};
 use crate::context::Here;
-use crate::cpu::{cpus_of_word, CpuId, CpuSet, CpuSetMut};
+use crate::cpu::{split, CpuId, CpuSet, CpuSetMut};
 use crate::doorbell::{Doorbell, Rung};
 use crate::engine::{Engine, SlotId};
-use crate::mailbox::Raised;
+use crate::mailbox::{CallBit, Raised};
 use crate::platform::Platform;
 use crate::point::{reach, Point};
-use crate::slot::{Job, RESERVED, SLOTS};
+use crate::slot::{Job, SlotRef, Span, RESERVED, SLOTS};
+use crate::stats::CpuCounters;
 use crate::targets::Targets;
 
 /// What a claimed slot is for.
@@ -44,20 +45,54 @@ pub(crate) struct Sent {
     pub(crate) all_rung: bool,
 }
 
+/// A call on its way to its targets.
+struct Mail<'e> {
+    slot: SlotRef<'e>,
+    bit: CallBit,
+    lane: Lane,
+    rung: Option<Rung>,
+    /// Whether a ring that is due counts: not if this send interrupted another, and not if nobody
+    /// rings again.
+    saves_rings: bool,
+    /// Whether targets that are offline are not even written to.
+    spares_absent: bool,
+}
+
+/// What became of a call at one target.
+enum Published {
+    /// It must be rung.
+    RingOwed,
+    /// A ring is due already.
+    RingSaved,
+    /// The target is offline, and has taken the call all the same: its last scan runs it.
+    Taken,
+    /// The target is offline: withdrawn.
+    Offline,
+}
+
 impl<P: Platform> Engine<P> {
     /// Claims a call slot of this CPU, or None: all that `purpose` may use are taken.
+    #[inline]
     pub(crate) fn claim(&self, here: &Here, purpose: Purpose) -> Option<SlotId> {
+        if purpose == Purpose::Wait {
+            let reserved = here.level() as usize;
+            if !self.own(here).claimed.set_bit(reserved) {
+                return Some(SlotId {
+                    cpu: here.cpu(),
+                    slot: reserved,
+                });
+            }
+        }
+        self.claim_shared(here)
+    }
+
+    /// Claims one of the slots that no level has for itself.
+    fn claim_shared(&self, here: &Here) -> Option<SlotId> {
         let own = self.own(here);
         let id = |slot| SlotId {
             cpu: here.cpu(),
             slot,
         };
-        if purpose == Purpose::Wait {
-            let reserved = here.level() as usize;
-            if !own.claimed.set_bit(reserved) {
-                return Some(id(reserved));
-            }
-        }
         for slot in RESERVED..SLOTS {
             if !own.claimed.set_bit(slot) {
                 return Some(id(slot));
@@ -69,7 +104,7 @@ impl<P: Platform> Engine<P> {
             own.looking.set(looking + 1);
             let taken = own.posted.clear_bit(slot);
             reach(Point::ClaimTaken);
-            let ended = taken && self.slot(id(slot)).is_ended(&mut 0);
+            let ended = taken && self.has_ended(id(slot));
             if taken && !ended {
                 own.posted.set_bit(slot);
             }
@@ -81,16 +116,11 @@ impl<P: Platform> Engine<P> {
         None
     }
 
-    /// As [`Engine::claim`], for a call that is refused without one.
-    pub(crate) fn claim_or_busy(&self, here: &Here, purpose: Purpose) -> Result<SlotId, Error> {
-        self.claim(here, purpose).ok_or_else(|| self.busy(here))
-    }
-
     /// Counts a call that is refused.
-    pub(crate) fn busy(&self, here: &Here) -> Error {
+    #[cold]
+    pub(crate) fn count_busy(&self, here: &Here) {
         let counters = &self.own(here).counters;
         counters.count(&counters.busy, 1);
-        Error::Busy
     }
 
     /// Gives a claimed slot back. Its call has ended everywhere.
@@ -98,9 +128,16 @@ impl<P: Platform> Engine<P> {
         self.own(here).claimed.clear_bit(id.slot);
     }
 
+    /// Whether the posted call in slot `id`, of this CPU, has ended.
+    pub(crate) fn has_ended(&self, id: SlotId) -> bool {
+        let slot = self.slot(id);
+        slot.is_ended(&mut slot.span())
+    }
+
     /// Fills claimed slot `id`, publishes it to `targets` and rings where a ring is owed.
     ///
     /// Calls `offline` for each target that was offline.
+    #[inline]
     pub(crate) fn send(
         &self,
         here: &Here,
@@ -108,69 +145,145 @@ impl<P: Platform> Engine<P> {
         work: &Work<'_>,
         targets: &Targets<'_>,
         ringing: Ringing,
-        offline: &mut dyn FnMut(CpuId),
+        offline: &mut impl FnMut(CpuId),
     ) -> Sent {
-        let Ringing { rung, again } = ringing;
         let own = self.own(here);
-        let slot = self.slot(id);
-        let bit = self.call_bit(id);
         reach(Point::SendClaimed);
         let nested = own.sending.get();
         own.sending.set(nested + 1);
-        let mut send_all = |to_ring: &mut CpuSetMut<'_>| {
-            // The caller's set may change under us: it is read once, here.
-            to_ring.fill_words(|i| targets.word(i));
-            let targeted = to_ring.as_set().len();
-            // SAFETY: `id` was claimed by our caller, is not published yet, and its last call has
-            // ended (a waiting call frees its slot only then, a posted one is taken over only then).
-            unsafe { slot.fill(Job::of(work), to_ring.as_set()) };
-            own.counters.count_made(u64::from(targeted));
-            reach(Point::SendFilled);
-
-            let (mut saved, mut withdrawn) = (0, 0);
-            for i in 0..to_ring.as_set().words().len() {
-                for cpu in cpus_of_word(i, to_ring.as_set().words()[i]) {
-                    let mailbox = self.mailbox(cpu, work.lane);
-                    // Spares the mailboxes of all the CPUs a machine could have and has not.
-                    let absent = targets.are_all() && mailbox.is_closed();
-                    let raised = if absent {
-                        Raised::Closed
-                    } else {
-                        mailbox.publish(bit, rung)
-                    };
-                    match raised {
-                        Raised::RingOwed => {}
-                        Raised::AlreadyDue if nested != 0 || !again => {}
-                        Raised::AlreadyDue => {
-                            saved += 1;
-                            to_ring.remove(cpu);
-                        }
-                        Raised::Closed => {
-                            to_ring.remove(cpu);
-                            if absent || mailbox.withdraw(bit) {
-                                slot.forgo(cpu);
-                                withdrawn += 1;
-                                offline(cpu);
-                            }
-                        }
-                    }
-                }
-            }
-            if let Some(rung) = rung {
-                self.ring(here, rung, to_ring.as_set());
-            }
-            own.counters.count(&own.counters.rings_saved, saved);
-            own.counters.count_withdrawn(withdrawn);
-            Sent {
-                targeted,
-                all_rung: rung.is_some() || to_ring.as_set().is_empty(),
-            }
+        let mail = Mail {
+            slot: self.slot(id),
+            bit: self.call_bit(id),
+            lane: work.lane,
+            rung: ringing.rung,
+            saves_rings: nested == 0 && ringing.again,
+            spares_absent: targets.are_all(),
         };
-        // SAFETY: we hold the claim on `id`, and `send_all` does not use its ring set again.
-        let sent = unsafe { self.ring_sets.with(id.index(), &mut send_all) };
+        let sent = match targets.one() {
+            Some(cpu) => self.send_one(here, &own.counters, &mail, work, cpu, offline),
+            None => self.send_many(here, id, &mail, work, targets, offline),
+        };
         own.sending.set(nested);
         reach(Point::SendRung);
         sent
+    }
+
+    #[inline]
+    fn send_one(
+        &self,
+        here: &Here,
+        counters: &CpuCounters,
+        mail: &Mail<'_>,
+        work: &Work<'_>,
+        cpu: CpuId,
+        offline: &mut impl FnMut(CpuId),
+    ) -> Sent {
+        let (word, bit) = split(cpu);
+        // SAFETY: as in `send_many`.
+        unsafe {
+            mail.slot
+                .fill(Job::of(work), Span::new(word, word + 1), |_| bit)
+        };
+        counters.count_made(1);
+        reach(Point::SendFilled);
+        let mut all_rung = true;
+        match self.publish(mail, cpu) {
+            Published::RingOwed => match mail.rung {
+                Some(rung) => self.ring_one(here, counters, rung, cpu),
+                None => all_rung = false,
+            },
+            Published::RingSaved => counters.count(&counters.rings_saved, 1),
+            Published::Taken => {}
+            Published::Offline => {
+                counters.count_withdrawn(1);
+                offline(cpu);
+            }
+        }
+        Sent {
+            targeted: 1,
+            all_rung,
+        }
+    }
+
+    fn send_many(
+        &self,
+        here: &Here,
+        id: SlotId,
+        mail: &Mail<'_>,
+        work: &Work<'_>,
+        targets: &Targets<'_>,
+        offline: &mut impl FnMut(CpuId),
+    ) -> Sent {
+        let counters = &self.own(here).counters;
+        let send_all = |to_ring: &mut CpuSetMut<'_>| {
+            // The caller's set may change under us: it is read once, here.
+            to_ring.fill_words(|i| targets.word(i));
+            let members = to_ring.as_set();
+            let targeted = members.len();
+            // SAFETY: the slot was claimed by our caller, is not published yet, and its last call has
+            // ended (a waiting call frees its slot only then, a posted one is taken over only then).
+            unsafe {
+                mail.slot
+                    .fill(Job::of(work), targets.span(), |i| members.words()[i])
+            };
+            counters.count_made(u64::from(targeted));
+            reach(Point::SendFilled);
+
+            let (mut saved, mut withdrawn, mut owed) = (0, 0, 0);
+            to_ring.retain(|cpu| match self.publish(mail, cpu) {
+                Published::RingOwed => {
+                    owed += 1;
+                    true
+                }
+                Published::RingSaved => {
+                    saved += 1;
+                    false
+                }
+                Published::Taken => false,
+                Published::Offline => {
+                    withdrawn += 1;
+                    offline(cpu);
+                    false
+                }
+            });
+            if let Some(rung) = mail.rung {
+                self.ring(here, rung, to_ring.as_set(), owed);
+            }
+            counters.count(&counters.rings_saved, saved);
+            counters.count_withdrawn(withdrawn);
+            Sent {
+                targeted,
+                all_rung: mail.rung.is_some() || owed == 0,
+            }
+        };
+        // SAFETY: we hold the claim on `id`, and `send_all` does not use its ring set again.
+        unsafe { self.ring_sets.with(id.index(), send_all) }
+    }
+
+    /// Publishes a filled call to one target; withdraws it if the target is offline.
+    #[inline]
+    fn publish(&self, mail: &Mail<'_>, cpu: CpuId) -> Published {
+        let mailbox = self.mailbox(cpu, mail.lane);
+        // Spares the mailboxes of all the CPUs a machine could have and has not.
+        let absent = mail.spares_absent && mailbox.is_closed();
+        let raised = if absent {
+            Raised::Closed
+        } else {
+            mailbox.publish(mail.bit, mail.rung)
+        };
+        match raised {
+            Raised::RingOwed => Published::RingOwed,
+            Raised::AlreadyDue if !mail.saves_rings => Published::RingOwed,
+            Raised::AlreadyDue => Published::RingSaved,
+            Raised::Closed => {
+                if absent || mailbox.withdraw(mail.bit) {
+                    mail.slot.forgo(cpu);
+                    Published::Offline
+                } else {
+                    Published::Taken
+                }
+            }
+        }
     }
 
     /// Rings, with doorbell `rung`, at those targets of `call` that have not started, by the ring
@@ -211,24 +324,32 @@ impl<P: Platform> Engine<P> {
                         }
                     }
                 }
-                let rerings = u64::from(to_ring.as_set().len());
-                words.counters.count(&words.counters.rerings, rerings);
-                self.ring(here, rung, to_ring.as_set());
+                let rings = u64::from(to_ring.as_set().len());
+                words.counters.count(&words.counters.rerings, rings);
+                self.ring(here, rung, to_ring.as_set(), rings);
             });
         }
         words.sending.set(nested);
         words.counters.count_withdrawn(withdrawn);
     }
 
-    fn ring(&self, here: &Here, rung: Rung, targets: CpuSet<'_>) {
-        let rings = targets.len();
+    /// Rings at `targets`, which are so many.
+    fn ring(&self, here: &Here, rung: Rung, targets: CpuSet<'_>, rings: u64) {
         if rings == 0 {
             return;
         }
         if let Some(doorbell) = self.ladder.get(rung) {
             let counters = &self.own(here).counters;
-            counters.count(&counters.rings, u64::from(rings));
+            counters.count(&counters.rings, rings);
             doorbell.ring(here, targets);
+        }
+    }
+
+    #[inline]
+    fn ring_one(&self, here: &Here, counters: &CpuCounters, rung: Rung, cpu: CpuId) {
+        if let Some(doorbell) = self.ladder.get(rung) {
+            counters.count(&counters.rings, 1);
+            doorbell.ring_one(here, cpu);
         }
     }
 }

@@ -17,7 +17,7 @@
 //! - **S5** Slots live as long as the engine, so a late target never touches freed memory.
 
 use crate::call::{Entry, Lane, Work};
-use crate::cpu::{split, CpuId, CpuSet, WORD_BITS};
+use crate::cpu::{split, CpuId, WORD_BITS};
 use crate::primitive::{AtomicU32, AtomicU64, Ordering, OwnCpu, UnsafeCell};
 use core::ffi::c_void;
 
@@ -47,6 +47,23 @@ impl Job {
     }
 }
 
+/// Words of `todo` that a call has targets in: all others stay empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    first: usize,
+    end: usize,
+}
+
+impl Span {
+    pub(crate) const fn new(first: usize, end: usize) -> Self {
+        Self { first, end }
+    }
+
+    pub(crate) fn words(self) -> core::ops::Range<usize> {
+        self.first..self.end
+    }
+}
+
 /// A call slot.
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -59,6 +76,8 @@ pub(crate) struct Slot {
     /// Counts fills. Own CPU only: a load of `generation` in its place would keep loom, which
     /// remembers the last access to a word only, from trying all orders of the store.
     fills: OwnCpu,
+    /// First and end of the call's [`Span`]. Own CPU only.
+    span: [OwnCpu; 2],
     /// Posted calls: the lane, when to ring again, and the rung last rung. Own CPU only.
     pub(crate) lane: OwnCpu,
     pub(crate) ring_again_ns: OwnCpu,
@@ -83,6 +102,7 @@ impl Slot {
             todo: core::array::from_fn(|_| AtomicU64::new(0)),
             generation: AtomicU32::new(0),
             fills: OwnCpu::new(0),
+            span: [const { OwnCpu::new(0) }; 2],
             lane: OwnCpu::new(0),
             ring_again_ns: OwnCpu::new(0),
             rung: OwnCpu::new(0),
@@ -121,12 +141,13 @@ impl<'e> SlotRef<'e> {
         }
     }
 
-    /// Writes the call into the slot.
+    /// Writes the call into the slot: `members` gives the targets in each word of `span`.
     ///
     /// # Safety
     ///
     /// The caller holds the claim on this slot and has not published it (S1); `todo` is empty (S4).
-    pub(crate) unsafe fn fill(&self, job: Job, targets: CpuSet<'_>) {
+    #[inline]
+    pub(crate) unsafe fn fill(&self, job: Job, span: Span, members: impl Fn(usize) -> u64) {
         // SAFETY: no target reads `job`: none has a call bit of this slot to take down, and those
         // that had one have ended (S2, S3, S4).
         self.slot.job.with_mut(|p| unsafe { *p = Some(job) });
@@ -135,12 +156,28 @@ impl<'e> SlotRef<'e> {
         let fills = self.slot.fills.get() + 1;
         self.slot.fills.set(fills);
         self.slot.generation.store(fills as u32, Ordering::Release);
-        for word in 0..self.words {
+        for word in span.words() {
             // Release fill:todo, pairs with is_ended:todo of a flush that still takes this call for
             // the one before: that one's effects are seen. publish:word carries it to the targets.
-            let members = targets.words().get(word).copied().unwrap_or(0);
-            self.todo(word).store(members, Ordering::Release);
+            // Words outside the span are empty already, by ends that carry the same.
+            self.todo(word).store(members(word), Ordering::Release);
         }
+        self.slot.span[0].set(span.first as u64);
+        self.slot.span[1].set(span.end as u64);
+    }
+
+    /// The span of the call in the slot. Own CPU only.
+    #[inline]
+    pub(crate) fn span(&self) -> Span {
+        Span::new(
+            self.slot.span[0].get() as usize,
+            self.slot.span[1].get() as usize,
+        )
+    }
+
+    /// All words of `todo`: what another CPU looks at.
+    pub(crate) fn whole(&self) -> Span {
+        Span::new(0, self.words)
     }
 
     /// What the call runs.
@@ -170,16 +207,16 @@ impl<'e> SlotRef<'e> {
         self.todo(word).fetch_and(!bit, Ordering::Relaxed);
     }
 
-    /// Whether every target has ended. `from` is a cursor, 0 at first: words before it were seen
-    /// empty, and no word of a call under way fills up again.
+    /// Whether every target in `left` has ended, which loses the words seen empty: no word of a call
+    /// under way fills up again.
     #[inline]
-    pub(crate) fn is_ended(&self, from: &mut usize) -> bool {
-        while *from < self.words {
+    pub(crate) fn is_ended(&self, left: &mut Span) -> bool {
+        while left.first < left.end {
             // Acquire is_ended:todo, pairs with ended:todo: what the targets wrote is seen.
-            if self.todo(*from).load(Ordering::Acquire) != 0 {
+            if self.todo(left.first).load(Ordering::Acquire) != 0 {
                 return false;
             }
-            *from += 1;
+            left.first += 1;
         }
         true
     }

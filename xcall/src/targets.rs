@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Whom a call is for.
 
-use crate::cpu::{split, Bits, CpuId, CpuSet, WORD_BITS};
+use crate::cpu::{cpus_of_word, split, CpuId, CpuSet, WORD_BITS};
+use crate::slot::Span;
 
 /// Whom a call is for, as its caller says it.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +58,31 @@ impl<'a> Targets<'a> {
     #[inline]
     pub(crate) fn len(&self) -> u32 {
         match self.whom {
-            Whom::One(cpu) => self.word(split(cpu).0).count_ones(),
+            Whom::One(cpu) => {
+                let without = matches!(self.without, Some(other) if other == cpu);
+                u32::from(cpu.0 < self.cpus && !without)
+            }
             _ => (0..crate::cpu::words_for(self.cpus))
                 .map(|i| self.word(i).count_ones())
                 .sum(),
+        }
+    }
+
+    /// The one member of a set that its caller named as one CPU. `len` is 1.
+    #[inline]
+    pub(crate) const fn one(&self) -> Option<CpuId> {
+        match self.whom {
+            Whom::One(cpu) => Some(cpu),
+            _ => None,
+        }
+    }
+
+    /// The words that may have members.
+    #[inline]
+    pub(crate) const fn span(&self) -> Span {
+        match self.whom {
+            Whom::One(cpu) => Span::new(split(cpu).0, split(cpu).0 + 1),
+            _ => Span::new(0, crate::cpu::words_for(self.cpus)),
         }
     }
 
@@ -79,22 +101,20 @@ impl<'a> Targets<'a> {
         }
     }
 
-    /// CPUs that the caller named and that do not exist, ascending.
-    pub(crate) fn absent(whom: Whom<'a>, cpus: u32) -> impl Iterator<Item = CpuId> + 'a {
-        let (one, set) = match whom {
-            Whom::One(cpu) => (Some(cpu), None),
-            Whom::Set(set) => (None, Some(set)),
-            Whom::All => (None, None),
-        };
-        let last_word = cpus as usize / WORD_BITS;
-        let words = set.map_or(&[][..], CpuSet::words);
-        let of_set = words
-            .iter()
-            .enumerate()
-            .skip(last_word)
-            .flat_map(|(i, w)| Bits(*w).map(move |bit| CpuId((i * WORD_BITS) as u32 + bit)));
-        one.into_iter()
-            .chain(of_set)
-            .filter(move |cpu| cpu.0 >= cpus)
+    /// Gives `f` the CPUs that the caller named and that do not exist, ascending.
+    #[inline]
+    pub(crate) fn absent(whom: Whom<'a>, cpus: u32, mut f: impl FnMut(CpuId)) {
+        match whom {
+            Whom::One(cpu) if cpu.0 >= cpus => f(cpu),
+            Whom::One(_) | Whom::All => {}
+            Whom::Set(set) => {
+                let words = set.words().iter().enumerate();
+                for (i, word) in words.skip(cpus as usize / WORD_BITS) {
+                    cpus_of_word(i, *word)
+                        .filter(|cpu| cpu.0 >= cpus)
+                        .for_each(&mut f);
+                }
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::platform::Platform;
 use crate::point::{reach, Point};
 use crate::primitive::OwnCpu;
 use crate::send::{Purpose, Ringing};
-use crate::slot::Job;
+use crate::slot::{Job, Span};
 use crate::targets::{Targets, Whom};
 
 /// The longest time between two rings at the same target, in nanoseconds.
@@ -30,8 +30,10 @@ pub(crate) const NESTED_RINGS: u64 = 16;
 pub const DEEPEST_WAITS: [u64; LEVELS] = [4, 4, 4, 2];
 
 /// A waiting call under way.
-struct Wait<'s> {
+struct Wait<'m, 's> {
     id: SlotId,
+    /// What is left of its slot's `todo` to be seen empty.
+    left: Span,
     lane: Lane,
     /// The doorbell last rung.
     rung: Rung,
@@ -41,7 +43,7 @@ struct Wait<'s> {
     deadline_ns: u64,
     /// That of the wait it is nested in.
     outer_deadline_ns: u64,
-    missed: Missed<'s>,
+    missed: &'m mut Missed<'s>,
 }
 
 /// Targets that did not and will not run a call.
@@ -49,9 +51,37 @@ struct Missed<'s> {
     offline: CpuList,
     silent: CpuList,
     all: Option<CpuSetMut<'s>>,
+    /// If any is silent, what else a caller is told.
+    timeout: Option<TimedOut>,
 }
 
-impl Missed<'_> {
+/// What is known of a timeout beside whom it missed.
+struct TimedOut {
+    caller: CpuId,
+    age_ns: u64,
+    rung: Rung,
+    ran: u32,
+}
+
+/// Why a call did not do all it was asked: an [`Error`] small enough to be handed up at every call.
+enum Failure {
+    TimedOut,
+    Busy,
+    Context,
+    NoDoorbell,
+}
+
+impl<'s> Missed<'s> {
+    #[inline]
+    fn new(all: Option<CpuSetMut<'s>>) -> Self {
+        Self {
+            offline: CpuList::new(),
+            silent: CpuList::new(),
+            all,
+            timeout: None,
+        }
+    }
+
     fn offline(&mut self, cpu: CpuId) {
         self.offline.push(cpu);
         self.note(cpu);
@@ -82,8 +112,8 @@ impl<P: Platform> Engine<P> {
     ///
     /// [`Error`]; whichever it is, `cpu` did not and will not run the work.
     pub fn call(&self, cpu: CpuId, work: Work<'_>) -> Result<(), Error> {
-        let reached = self.call_whom(Whom::One(cpu), &work, None)?;
-        if reached.ran == 0 {
+        let ran = self.call_whom(Whom::One(cpu), &work, &mut Missed::new(None))?;
+        if ran == 0 {
             return Err(Error::Offline);
         }
         Ok(())
@@ -104,74 +134,103 @@ impl<P: Platform> Engine<P> {
         work: Work<'_>,
         missed: Option<CpuSetMut<'_>>,
     ) -> Result<Reached, Error> {
-        self.call_whom(Whom::Set(targets), &work, missed)
+        let mut missed = Missed::new(missed);
+        let ran = self.call_whom(Whom::Set(targets), &work, &mut missed)?;
+        Ok(Reached {
+            ran,
+            offline: missed.offline,
+        })
     }
 
     /// Runs `work` on every CPU that is online, the caller's own too, and waits until all are done.
     ///
     /// Contexts and errors as for [`Engine::call_many`]; CPUs that are offline are not reported.
     pub fn call_all(&self, work: Work<'_>) -> Result<Reached, Error> {
-        let mut result = self.call_whom(Whom::All, &work, None);
-        match &mut result {
-            Ok(reached) => reached.offline = CpuList::new(),
-            Err(Error::Timeout(timeout)) => timeout.reached.offline = CpuList::new(),
-            Err(_) => {}
+        let offline = CpuList::new();
+        match self.call_whom(Whom::All, &work, &mut Missed::new(None)) {
+            Ok(ran) => Ok(Reached { ran, offline }),
+            Err(Error::Timeout(mut timeout)) => {
+                timeout.reached.offline = offline;
+                Err(Error::Timeout(timeout))
+            }
+            Err(error) => Err(error),
         }
-        result
     }
 
+    /// Returns how many targets ran the work.
+    #[inline]
     fn call_whom(
         &self,
         whom: Whom<'_>,
         work: &Work<'_>,
-        all: Option<CpuSetMut<'_>>,
-    ) -> Result<Reached, Error> {
+        missed: &mut Missed<'_>,
+    ) -> Result<u32, Error> {
         if self.is_halted() {
             return Err(Error::Offline);
         }
-        let missed = Missed {
-            offline: CpuList::new(),
-            silent: CpuList::new(),
-            all,
-        };
         self.pinned(|here| self.call_here(here, whom, work, missed))
+            .map_err(|failure| self.error(failure, work, missed))
     }
 
+    #[cold]
+    fn error(&self, failure: Failure, work: &Work<'_>, missed: &Missed<'_>) -> Error {
+        match (failure, &missed.timeout) {
+            (Failure::TimedOut, Some(timeout)) => Error::Timeout(Timeout {
+                silent: missed.silent,
+                caller: timeout.caller,
+                function: work.entry as usize,
+                age_ns: timeout.age_ns,
+                last_doorbell: self.ladder.name(timeout.rung),
+                reached: Reached {
+                    ran: timeout.ran,
+                    offline: missed.offline,
+                },
+            }),
+            (Failure::TimedOut, None) => Error::Offline,
+            (Failure::Busy, _) => Error::Busy,
+            (Failure::Context, _) => Error::Context,
+            (Failure::NoDoorbell, _) => Error::NoDoorbell,
+        }
+    }
+
+    #[inline]
     fn call_here(
         &self,
         here: &Here,
         whom: Whom<'_>,
         work: &Work<'_>,
-        mut missed: Missed<'_>,
-    ) -> Result<Reached, Error> {
+        missed: &mut Missed<'_>,
+    ) -> Result<u32, Failure> {
         if !here.may_run(work.lane) {
-            return Err(Error::Context);
+            return Err(Failure::Context);
         }
         let others = Targets::new(whom, self.config.cpus, Some(here.cpu()));
         if others.len() == 0 {
-            Targets::absent(whom, self.config.cpus).for_each(|cpu| missed.offline(cpu));
-            return Ok(Reached {
-                ran: self.run_own_part(here, whom, work),
-                offline: missed.offline,
-            });
+            Targets::absent(whom, self.config.cpus, |cpu| missed.offline(cpu));
+            return Ok(self.run_own_part(here, whom, work));
         }
         let rung = match work.through {
             None => self.ladder.at_least(here, work.lane, 0),
             Some(rung) => self.ladder.alone(here, work.lane, rung),
         };
-        let rung = rung.ok_or(Error::NoDoorbell)?;
+        let rung = rung.ok_or(Failure::NoDoorbell)?;
         let own = self.own(here);
         let waiting = &own.waiting[here.level() as usize];
         let depth = waiting.get();
         if depth >= DEEPEST_WAITS[here.level() as usize] {
-            return Err(self.busy(here));
+            self.count_busy(here);
+            return Err(Failure::Busy);
         }
-        let id = self.claim_or_busy(here, Purpose::Wait)?;
+        let Some(id) = self.claim(here, Purpose::Wait) else {
+            self.count_busy(here);
+            return Err(Failure::Busy);
+        };
         let started_ns = self.platform.now_ns();
         let deadline = &own.deadline_ns[here.level() as usize];
         let outer_deadline_ns = deadline.get();
         let mut wait = Wait {
             id,
+            left: others.span(),
             lane: work.lane,
             rung,
             climbs: work.through.is_none(),
@@ -205,23 +264,18 @@ impl<P: Platform> Engine<P> {
         let age_ns = self.platform.now_ns().saturating_sub(started_ns);
         own.counters.count_latency(wait.rung, age_ns);
         let ran = ran_here + sent.targeted - wait.missed.count();
-        Targets::absent(whom, self.config.cpus).for_each(|cpu| wait.missed.offline(cpu));
-        let reached = Reached {
-            ran,
-            offline: wait.missed.offline,
-        };
+        Targets::absent(whom, self.config.cpus, |cpu| wait.missed.offline(cpu));
         if wait.missed.silent.is_empty() {
-            return Ok(reached);
+            return Ok(ran);
         }
         own.counters.count(&own.counters.timeouts, 1);
-        Err(Error::Timeout(Timeout {
-            silent: wait.missed.silent,
+        wait.missed.timeout = Some(TimedOut {
             caller: here.cpu(),
-            function: work.entry as usize,
             age_ns,
-            last_doorbell: self.ladder.name(wait.rung),
-            reached,
-        }))
+            rung: wait.rung,
+            ran,
+        });
+        Err(Failure::TimedOut)
     }
 
     /// Runs the work here, if the caller means its own CPU too; returns how often.
@@ -231,7 +285,7 @@ impl<P: Platform> Engine<P> {
         }
         self.own(here).counters.count_made(1);
         let irqs = self.platform.irqs_off();
-        self.run(here, Job::of(work));
+        self.run(self.own(here), Job::of(work));
         self.platform.irqs_restore(irqs);
         1
     }
@@ -257,18 +311,18 @@ impl<P: Platform> Engine<P> {
             .min(outer_ns.max(least_ns))
     }
 
-    fn wait(&self, here: &Here, wait: &mut Wait<'_>) {
+    #[inline]
+    fn wait(&self, here: &Here, wait: &mut Wait<'_, '_>) {
         let slot = self.slot(wait.id);
-        let mut seen_ended = 0;
         let mut interval_ns = self.config.ring_again_ns;
         let mut ring_again_ns = wait.started_ns.saturating_add(interval_ns);
         for turn in 0.. {
-            if slot.is_ended(&mut seen_ended) {
+            if slot.is_ended(&mut wait.left) {
                 return;
             }
             self.answer_while_waiting(here, turn == 0);
             reach(Point::WaitPolled);
-            if slot.is_ended(&mut seen_ended) {
+            if slot.is_ended(&mut wait.left) {
                 return;
             }
             let now_ns = self.platform.now_ns();
@@ -310,7 +364,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Rings again, with the next stronger doorbell if there is one.
-    fn climb(&self, here: &Here, wait: &mut Wait<'_>) {
+    fn climb(&self, here: &Here, wait: &mut Wait<'_, '_>) {
         let above = |rung: Rung| self.ladder.at_least(here, wait.lane, rung + 1);
         if let Some(stronger) = above(wait.rung).filter(|_| wait.climbs) {
             let counters = &self.own(here).counters;
@@ -323,7 +377,7 @@ impl<P: Platform> Engine<P> {
     }
 
     /// Takes the call back from every target that has not started.
-    fn withdraw(&self, here: &Here, wait: &mut Wait<'_>) {
+    fn withdraw(&self, here: &Here, wait: &mut Wait<'_, '_>) {
         let slot = self.slot(wait.id);
         let bit = self.call_bit(wait.id);
         let mut withdrawn = 0;

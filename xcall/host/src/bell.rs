@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use xcall::{CpuSet, Doorbell, Here, Lane};
+use xcall::{CpuId, CpuSet, Doorbell, Here, Lane};
 
 /// A doorbell of any kind, shared with whoever wants to look into it.
 #[derive(Clone)]
@@ -40,6 +40,10 @@ impl Doorbell for Bell {
 
     fn ring(&self, here: &Here, targets: CpuSet<'_>) {
         self.0.ring(here, targets);
+    }
+
+    fn ring_one(&self, here: &Here, cpu: CpuId) {
+        self.0.ring_one(here, cpu);
     }
 }
 

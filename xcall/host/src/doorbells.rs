@@ -4,21 +4,12 @@
 use crate::cpus::{Cpus, State};
 use crate::signals;
 use std::sync::Arc;
-use xcall::{CpuSet, Doorbell, Here, Lane};
+use xcall::{CpuId, CpuSet, Doorbell, Here, Lane};
 
-fn each(cpus: &Cpus, targets: CpuSet<'_>, ring: impl Fn(&State)) {
-    targets
-        .iter()
-        .filter_map(|cpu| cpus.get(cpu))
-        .for_each(ring);
-}
-
-fn signal(cpus: &Cpus, targets: CpuSet<'_>, signal: i32) {
-    each(cpus, targets, |state| {
-        if let Some(tid) = state.thread() {
-            signals::send(tid, signal);
-        }
-    });
+fn signal(cpus: &Cpus, cpu: CpuId, signal: i32) {
+    if let Some(tid) = cpus.get(cpu).and_then(State::thread) {
+        signals::send(tid, signal);
+    }
 }
 
 /// A signal that comes at any instruction, interrupts off or not: what an NMI is to a CPU.
@@ -51,8 +42,12 @@ impl Doorbell for Signal {
         true
     }
 
-    fn ring(&self, _: &Here, targets: CpuSet<'_>) {
-        signal(&self.cpus, targets, signals::NMI);
+    fn ring(&self, here: &Here, targets: CpuSet<'_>) {
+        targets.iter().for_each(|cpu| self.ring_one(here, cpu));
+    }
+
+    fn ring_one(&self, _: &Here, cpu: CpuId) {
+        signal(&self.cpus, cpu, signals::NMI);
     }
 }
 
@@ -99,8 +94,12 @@ impl Doorbell for MaskedSignal {
     }
 
     fn ring(&self, here: &Here, targets: CpuSet<'_>) {
+        targets.iter().for_each(|cpu| self.ring_one(here, cpu));
+    }
+
+    fn ring_one(&self, here: &Here, cpu: CpuId) {
         assert!(self.from_nmi || !here.in_nmi(), "rung from an NMI");
-        signal(&self.cpus, targets, signals::IRQ);
+        signal(&self.cpus, cpu, signals::IRQ);
     }
 }
 
@@ -134,7 +133,13 @@ impl Doorbell for Polled {
         true
     }
 
-    fn ring(&self, _: &Here, targets: CpuSet<'_>) {
-        each(&self.cpus, targets, State::ring_polled);
+    fn ring(&self, here: &Here, targets: CpuSet<'_>) {
+        targets.iter().for_each(|cpu| self.ring_one(here, cpu));
+    }
+
+    fn ring_one(&self, _: &Here, cpu: CpuId) {
+        if let Some(state) = self.cpus.get(cpu) {
+            state.ring_polled();
+        }
     }
 }

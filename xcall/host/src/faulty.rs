@@ -2,7 +2,7 @@
 //! A doorbell whose rings get lost, come late, and come twice.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use xcall::{words_for, CpuSet, CpuSetMut, Doorbell, Here, Lane, MAX_CPUS};
+use xcall::{words_for, CpuId, CpuSet, CpuSetMut, Doorbell, Here, Lane, MAX_CPUS};
 
 const WORDS: usize = words_for(MAX_CPUS);
 
@@ -134,5 +134,12 @@ impl<D: Doorbell> Doorbell for Faulty<D> {
                 self.inner.ring(here, set);
             }
         }
+    }
+
+    fn ring_one(&self, here: &Here, cpu: CpuId) {
+        let mut words = [0; WORDS];
+        let mut targets = CpuSetMut::new(&mut words);
+        targets.insert(cpu);
+        self.ring(here, targets.as_set());
     }
 }

@@ -212,7 +212,7 @@ impl Bell {
         // Relaxed: a counter; the handler that raises it is what we wait for.
         let before = runs.load(Ordering::Relaxed);
         let here = kernel.pin();
-        self.ring_one(&here, cpu);
+        self.ring_at(&here, cpu);
         kernel.unpin(here);
         for waited_ms in 0..=most_ms {
             if runs.load(Ordering::Relaxed) != before {
@@ -227,11 +227,11 @@ impl Bell {
     fn ring_all(&self, here: &Here, targets: CpuSet<'_>) {
         match self {
             Bell::Nmi(bell) => bell.ring_all(here, targets),
-            _ => targets.iter().for_each(|cpu| self.ring_one(here, cpu)),
+            _ => targets.iter().for_each(|cpu| self.ring_at(here, cpu)),
         }
     }
 
-    fn ring_one(&self, here: &Here, cpu: CpuId) {
+    fn ring_at(&self, here: &Here, cpu: CpuId) {
         match self {
             Bell::Ipi(bell) => bell.ring_one(here, cpu),
             Bell::EventChannel(bell) => bell.ring_one(cpu),
@@ -261,11 +261,14 @@ impl Doorbell for Bell {
     fn ring(&self, here: &Here, targets: CpuSet<'_>) {
         match filter::get() {
             None => self.ring_all(here, targets),
-            Some(filter) => targets.iter().for_each(|cpu| {
-                for _ in 0..filter.times(cpu) {
-                    self.ring_one(here, cpu);
-                }
-            }),
+            Some(_) => targets.iter().for_each(|cpu| self.ring_one(here, cpu)),
+        }
+    }
+
+    fn ring_one(&self, here: &Here, cpu: CpuId) {
+        let times = filter::get().map_or(1, |filter| filter.times(cpu));
+        for _ in 0..times {
+            self.ring_at(here, cpu);
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*};
 use std::sync::Arc;
-use xcall::{Config, CpuId, CpuSet, Doorbell, Here, Lane, Work};
+use xcall::{words_for, Config, CpuId, CpuSet, CpuSetMut, Doorbell, Here, Lane, Work, MAX_CPUS};
 use xcall_host::{
     act_as, current_cpu, engine, monotonic_ns, Bell, Cpu, Cpus, HostEngine, MaskedSignal, Polled,
     Signal,
@@ -268,6 +268,13 @@ impl<F: Fn(&Here, CpuSet<'_>) + Send + Sync> Doorbell for Scripted<F> {
 
     fn ring(&self, here: &Here, targets: CpuSet<'_>) {
         (self.ring)(here, targets);
+    }
+
+    fn ring_one(&self, here: &Here, cpu: CpuId) {
+        let mut words = [0; words_for(MAX_CPUS)];
+        let mut targets = CpuSetMut::new(&mut words);
+        targets.insert(cpu);
+        (self.ring)(here, targets.as_set());
     }
 }
 
