@@ -72,18 +72,19 @@ pub(crate) fn runs_irq_works(cpu: CpuId) -> bool {
     unsafe { shim::xcall_shim_cpu_online(cpu.0) }
 }
 
-fn level() -> Level {
-    // SAFETY: All read the preemption count.
-    unsafe {
-        if shim::xcall_shim_in_nmi() {
-            Level::Nmi
-        } else if shim::xcall_shim_in_hardirq() {
-            Level::HardIrq
-        } else if shim::xcall_shim_in_serving_softirq() {
-            Level::SoftIrq
-        } else {
-            Level::Task
-        }
+/// Where a caller stands, by the bits of shim.h.
+fn level(place: u64) -> Level {
+    const IN_NMI: u64 = 1 << 32;
+    const IN_HARDIRQ: u64 = 1 << 33;
+    const IN_SOFTIRQ: u64 = 1 << 34;
+    if place & IN_NMI != 0 {
+        Level::Nmi
+    } else if place & IN_HARDIRQ != 0 {
+        Level::HardIrq
+    } else if place & IN_SOFTIRQ != 0 {
+        Level::SoftIrq
+    } else {
+        Level::Task
     }
 }
 
@@ -96,12 +97,13 @@ unsafe impl Platform for Kernel {
     type IrqState = c_ulong;
 
     fn pin(&self) -> Here {
-        // SAFETY: `unpin` enables it again.
-        unsafe { shim::xcall_shim_preempt_disable() };
-        // SAFETY: Reads this CPU's state.
-        let irqs_on = !unsafe { shim::xcall_shim_irqs_disabled() };
-        // SAFETY: Preemption is off until `unpin`, so the caller stays; read from this CPU.
-        unsafe { Here::new(current_cpu_racy(), level(), irqs_on) }
+        const IRQS_DISABLED: u64 = 1 << 35;
+        // SAFETY: `unpin` enables preemption again.
+        let place = unsafe { shim::xcall_shim_preempt_disable_where() };
+        let irqs_on = place & IRQS_DISABLED == 0;
+        // SAFETY: Preemption is off until `unpin`, so the caller stays on the CPU named in the lower
+        // half; read from this CPU.
+        unsafe { Here::new(CpuId(place as u32), level(place), irqs_on) }
     }
 
     fn unpin(&self, _here: Here) {

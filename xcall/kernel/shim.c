@@ -28,9 +28,15 @@
 
 /* ---- this CPU ------------------------------------------------------------------------- */
 
-noinstr void xcall_shim_preempt_disable(void)
+/* One call for what every xcall call and every doorbell's handler begins with. */
+noinstr u64 xcall_shim_preempt_disable_where(void)
 {
 	preempt_disable_notrace();
+	return raw_smp_processor_id() |
+	       (in_nmi() ? XCALL_SHIM_IN_NMI : 0) |
+	       (in_hardirq() ? XCALL_SHIM_IN_HARDIRQ : 0) |
+	       (in_serving_softirq() ? XCALL_SHIM_IN_SOFTIRQ : 0) |
+	       (raw_irqs_disabled() ? XCALL_SHIM_IRQS_DISABLED : 0);
 }
 
 noinstr void xcall_shim_preempt_enable(void)
@@ -41,26 +47,6 @@ noinstr void xcall_shim_preempt_enable(void)
 noinstr unsigned int xcall_shim_smp_processor_id(void)
 {
 	return raw_smp_processor_id();
-}
-
-noinstr bool xcall_shim_in_nmi(void)
-{
-	return in_nmi();
-}
-
-noinstr bool xcall_shim_in_hardirq(void)
-{
-	return in_hardirq();
-}
-
-noinstr bool xcall_shim_in_serving_softirq(void)
-{
-	return in_serving_softirq();
-}
-
-noinstr bool xcall_shim_irqs_disabled(void)
-{
-	return raw_irqs_disabled();
 }
 
 noinstr unsigned long xcall_shim_local_irq_save(void)

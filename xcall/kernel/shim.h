@@ -16,13 +16,14 @@ struct irq_work;
 struct pt_regs;
 
 /* Context: any. */
-void xcall_shim_preempt_disable(void);
+#define XCALL_SHIM_IN_NMI		(1ULL << 32)
+#define XCALL_SHIM_IN_HARDIRQ		(1ULL << 33)
+#define XCALL_SHIM_IN_SOFTIRQ		(1ULL << 34)
+#define XCALL_SHIM_IRQS_DISABLED	(1ULL << 35)
+/* Returns the CPU in its lower half, and where the caller stood in these bits. */
+u64 xcall_shim_preempt_disable_where(void);
 void xcall_shim_preempt_enable(void);
 unsigned int xcall_shim_smp_processor_id(void);
-bool xcall_shim_in_nmi(void);
-bool xcall_shim_in_hardirq(void);
-bool xcall_shim_in_serving_softirq(void);
-bool xcall_shim_irqs_disabled(void);
 unsigned long xcall_shim_local_irq_save(void);
 void xcall_shim_local_irq_restore(unsigned long flags);
 u64 xcall_shim_ktime_get_mono_fast_ns(void);

@@ -5,13 +5,9 @@ use kernel::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
 extern "C" {
     // This CPU.
-    pub(crate) fn xcall_shim_preempt_disable();
+    pub(crate) fn xcall_shim_preempt_disable_where() -> u64;
     pub(crate) fn xcall_shim_preempt_enable();
     pub(crate) fn xcall_shim_smp_processor_id() -> c_uint;
-    pub(crate) fn xcall_shim_in_nmi() -> bool;
-    pub(crate) fn xcall_shim_in_hardirq() -> bool;
-    pub(crate) fn xcall_shim_in_serving_softirq() -> bool;
-    pub(crate) fn xcall_shim_irqs_disabled() -> bool;
     pub(crate) fn xcall_shim_local_irq_save() -> c_ulong;
     pub(crate) fn xcall_shim_local_irq_restore(flags: c_ulong);
     pub(crate) fn xcall_shim_ktime_get_mono_fast_ns() -> u64;
