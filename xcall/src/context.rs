@@ -42,7 +42,8 @@ impl Here {
     /// # Safety
     ///
     /// 1. The caller runs on `cpu` and does not move to another while the value lives.
-    /// 2. `level` is its context level; `irqs_on` is false unless maskable interrupts are on.
+    /// 2. `level` is its context level; `irqs_on` says whether maskable interrupts are on, and they are so
+    ///    again whenever a function that was given the value returns.
     pub const unsafe fn new(cpu: CpuId, level: Level, irqs_on: bool) -> Self {
         Self {
             cpu,

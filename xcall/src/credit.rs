@@ -82,7 +82,8 @@ impl Credit {
     pub fn extend(&self, began_ns: u64, now_ns: u64) {
         self.update(|word| {
             let count = self.count_at(word, began_ns);
-            (count != 0).then_some(later(word, now_ns) | word & RUNG | count)
+            let extended = later(word, now_ns) | word & RUNG | count;
+            (count != 0 && extended != word).then_some(extended)
         });
     }
 

@@ -56,7 +56,8 @@ impl<P: Platform> Engine<P> {
         let mailbox = self.mailbox(here.cpu(), lane);
         let own = self.own(here);
         let draining = &own.draining[lane.index()];
-        let irqs = self.platform.irqs_off();
+        // In a handler they are off already.
+        let irqs = here.irqs_on().then(|| self.platform.irqs_off());
         let depth = draining.get();
         draining.set(depth + 1);
         reach(Point::DrainBegun);
@@ -68,7 +69,9 @@ impl<P: Platform> Engine<P> {
         };
         draining.set(depth);
         reach(Point::DrainDone);
-        self.platform.irqs_restore(irqs);
+        if let Some(irqs) = irqs {
+            self.platform.irqs_restore(irqs);
+        }
         ran
     }
 

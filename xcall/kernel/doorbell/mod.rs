@@ -15,7 +15,7 @@ pub(crate) use xen_nmi::XenNmi;
 use crate::platform::{current_cpu_racy, Engine, Kernel};
 use crate::shim;
 use core::fmt;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::prelude::*;
 use xcall::choice::{Candidate, Chosen};
 use xcall::{CpuId, CpuSet, Doorbell, Here, Lane, Platform};
@@ -273,15 +273,21 @@ impl Doorbell for Bell {
     }
 }
 
+/// Counts one up. Only handlers of one kind on one CPU do, and those do not nest, so nothing comes
+/// between load and store.
+fn count(counter: &AtomicU64) {
+    // Relaxed: counters decide nothing.
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
 /// What every handler does: run the calls of `lanes` on this CPU, and count. Returns how many ran.
 /// Any context, preemption off.
 pub(crate) fn answer(engine: &Engine, kind: Kind, lanes: &[Lane]) -> u32 {
     let ran = engine.answer(lanes);
     if let Some(heard) = engine.platform().heard.get(current_cpu_racy()) {
-        // Relaxed: counters decide nothing.
-        heard.runs[kind as usize].fetch_add(1, Ordering::Relaxed);
+        count(&heard.runs[kind as usize]);
         if ran == 0 {
-            heard.empty[kind as usize].fetch_add(1, Ordering::Relaxed);
+            count(&heard.empty[kind as usize]);
         }
     }
     ran
