@@ -258,6 +258,7 @@ fn counted(guest: &Guest) -> Section {
         let plan = &figures.plan;
         let what = match plan.what {
             "drain" => format!("drain of {}", plan.pending),
+            _ if plan.callers == "crowd" => "call in a crowd".to_owned(),
             what => what.to_owned(),
         };
         let held = yardstick(guest, figures);
@@ -276,7 +277,8 @@ fn counted(guest: &Guest) -> Section {
         about: "Instructions. One host thread runs all CPUs in turn, each until it halts or pauses. \
                 Send: the sender's own, up to the return of the send. Drain: the target's own, from \
                 interrupts on to interrupts off, entry and exit included. Call: of the sender and all \
-                targets together, targets being in a loop of pauses.",
+                targets together, targets being in a loop of pauses; in a crowd, where all CPUs call \
+                at once, what all do meanwhile.",
         header: &["way", "what", "whom", "min", "p50", "ratio", "rings a call"],
         rows: guest.figures.iter().map(row).collect(),
     }
@@ -286,7 +288,7 @@ fn broadcasts(guests: &[Guest]) -> Section {
     let mut rows = Vec::new();
     for guest in guests {
         for figures in &guest.figures {
-            if figures.plan.whom != "all" {
+            if figures.plan.whom != "all" || figures.plan.callers == "crowd" {
                 continue;
             }
             let held = yardstick(guest, figures);
