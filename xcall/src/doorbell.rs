@@ -8,8 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 /// A way to make another CPU call [`Engine::answer`](crate::Engine::answer).
 ///
-/// Rings may be lost, late, or folded together: the engine rings again. A ring that does come is an
-/// order: what its sender wrote before it is seen by the handler, as on x86 it is.
+/// Rings may be lost, late, or folded together: the engine rings again.
 pub trait Doorbell: Sync {
     /// Its name, as operators write it.
     fn name(&self) -> &'static str;

@@ -5,7 +5,7 @@ use crate::call::Lane;
 use crate::context::{Here, Level};
 use crate::cpu::CpuId;
 use crate::engine::{Engine, Own, SlotId};
-use crate::mailbox::{Claimed, Mailbox};
+use crate::mailbox::Claimed;
 use crate::platform::Platform;
 use crate::point::{reach, Point};
 use crate::slot::Job;
@@ -20,11 +20,10 @@ impl<P: Platform> Engine<P> {
     /// task or softirq, and inside an ordinary call.
     pub fn answer(&self, lanes: &[Lane]) -> u32 {
         self.pinned(|here| {
-            let own = self.own(here);
             let mut ran = 0;
             for &lane in lanes {
-                if here.may_run(lane) || Self::is_handler(here, own) {
-                    ran += self.drain(here, own, lane);
+                if here.may_run(lane) || self.is_handler(here) {
+                    ran += self.drain(here, lane);
                 }
             }
             self.tend_here(here);
@@ -34,8 +33,8 @@ impl<P: Platform> Engine<P> {
 
     /// Whether this can be a maskable doorbell's handler: a hard interrupt, not within a drain of
     /// ordinary calls, which keeps interrupts off.
-    fn is_handler(here: &Here, own: &Own) -> bool {
-        here.level() == Level::HardIrq && own.draining[Lane::Ordinary.index()].get() == 0
+    fn is_handler(&self, here: &Here) -> bool {
+        here.level() == Level::HardIrq && self.own(here).draining[Lane::Ordinary.index()].get() == 0
     }
 
     /// Runs the calls of one lane that its summary names; returns how many.
@@ -43,31 +42,19 @@ impl<P: Platform> Engine<P> {
     /// A drain that interrupted another on this CPU looks into every word instead: the other has
     /// cleared the summary and may hold calls it named.
     #[inline]
-    pub(crate) fn drain(&self, here: &Here, own: &Own, lane: Lane) -> u32 {
-        let mailbox = self.mailbox(here.cpu(), lane);
-        let nested = own.draining[lane.index()].get() != 0;
-        // A look is enough. A raise that it does not see comes later in the order of `top`, so its
-        // sender rings, or counts on a ring that is still to come.
-        if !nested && !mailbox.is_raised() {
-            return 0;
-        }
-        self.drain_how(here, own, mailbox, lane, nested)
+    pub(crate) fn drain(&self, here: &Here, lane: Lane) -> u32 {
+        let nested = self.own(here).draining[lane.index()].get() != 0;
+        self.drain_how(here, lane, nested)
     }
 
     /// Runs every call of one lane, whatever its summary names; returns how many.
     pub(crate) fn scan(&self, here: &Here, lane: Lane) -> u32 {
-        let mailbox = self.mailbox(here.cpu(), lane);
-        self.drain_how(here, self.own(here), mailbox, lane, true)
+        self.drain_how(here, lane, true)
     }
 
-    fn drain_how(
-        &self,
-        here: &Here,
-        own: &Own,
-        mailbox: Mailbox<'_>,
-        lane: Lane,
-        every_word: bool,
-    ) -> u32 {
+    fn drain_how(&self, here: &Here, lane: Lane, every_word: bool) -> u32 {
+        let mailbox = self.mailbox(here.cpu(), lane);
+        let own = self.own(here);
         let draining = &own.draining[lane.index()];
         // In a handler they are off already.
         let irqs = here.irqs_on().then(|| self.platform.irqs_off());

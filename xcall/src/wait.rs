@@ -358,7 +358,7 @@ impl<P: Platform> Engine<P> {
             // look into the words, once; what comes later raises the summary again.
             let interrupted_drain = first && self.own(here).draining[lane.index()].get() != 0;
             if interrupted_drain || self.mailbox(here.cpu(), lane).is_raised() {
-                self.drain(here, self.own(here), lane);
+                self.drain(here, lane);
             }
         }
     }
