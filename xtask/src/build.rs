@@ -8,7 +8,7 @@ use crate::repo;
 use crate::setup::{self, Tools};
 use crate::stage;
 use anyhow::{bail, ensure, Context, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -141,6 +141,22 @@ pub fn modules_without(tools: &Tools, kernel: &Kernel, api: &str) -> Result<Vec<
         fs::write(stamp, digest)?;
     }
     load_order(&place)
+}
+
+/// What `modules` want of the kernel and of each other.
+pub fn undefined_symbols(tools: &Tools, modules: &[PathBuf]) -> Result<BTreeSet<String>> {
+    let folder = modules.first().and_then(|module| module.parent());
+    let chroot = Chroot::new(&tools.cache, &tools.sysroot)?;
+    let mut nm = chroot.command_with("nm", folder.context("no modules")?);
+    nm.args(["--undefined-only", "--just-symbol-name"]);
+    for module in modules {
+        let name = module.file_name().context("no file name")?;
+        nm.arg(Path::new("/build").join(name));
+    }
+    let output = nm.output().context("cannot run nm")?;
+    ensure!(output.status.success(), "nm: {}", output.status);
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(lines.lines().map(str::to_owned).collect())
 }
 
 /// Fails unless the Rust object of each module, as it is before the kernel's own objtool, is the same

@@ -50,14 +50,8 @@ pub fn command(args: &Args) -> Result<u8> {
             continue;
         }
         let name = |what: &str| format!("{what} {} {}", DEBUG_KERNEL.name(), platform.name());
-        let weather = Weather {
-            kernel: &DEBUG_KERNEL,
-            platform,
-            cpus: 4,
-            storms: storms::ALL,
-            seconds: args.seconds,
-        };
-        steps.run(&name("guest"), || guest(&machine, &weather))?;
+        let weather = Weather::new(&DEBUG_KERNEL, platform, storms::ALL, args.seconds);
+        steps.run(&name("guest"), || guest(&machine, &weather).map(drop))?;
         for scenario in scenario::all()? {
             if SCENARIOS.contains(&scenario.name.as_str()) && scenario.is_for(platform) {
                 steps.run(&name(&scenario.name), || run(&machine, &scenario, platform))?;

@@ -24,6 +24,7 @@ mod initramfs;
 mod kernel_image;
 mod kernels;
 mod loom;
+mod machines;
 mod monitor;
 mod parallel;
 mod platform;

@@ -35,11 +35,8 @@ pub fn command(args: &Args) -> Result<()> {
     };
     for platform in platforms {
         let weather = Weather {
-            kernel: args.kernel,
-            platform,
             cpus: args.cpus,
-            storms: storms::SHOWN,
-            seconds: args.seconds,
+            ..Weather::new(args.kernel, platform, storms::SHOWN, args.seconds)
         };
         let aftermath = storms::storm(&machine, &weather)?;
         rows.extend(storms::rows(&weather, &aftermath));

@@ -53,8 +53,32 @@ pub struct Weather {
     pub kernel: &'static Kernel,
     pub platform: Platform,
     pub cpus: u32,
+    /// More arguments for the Linux kernel.
+    pub append: &'static str,
+    /// As in [`Boot`].
+    pub x2apic_cluster: bool,
     pub storms: &'static [Storm],
     pub seconds: u64,
+}
+
+impl Weather {
+    /// On four CPUs, nothing out of the ordinary.
+    pub fn new(
+        kernel: &'static Kernel,
+        platform: Platform,
+        storms: &'static [Storm],
+        seconds: u64,
+    ) -> Weather {
+        Weather {
+            kernel,
+            platform,
+            cpus: 4,
+            append: "",
+            x2apic_cluster: false,
+            storms,
+            seconds,
+        }
+    }
 }
 
 /// One storm as `stress guest --json` reports it.
@@ -117,6 +141,8 @@ pub fn storm(machine: &Machine, weather: &Weather) -> Result<Aftermath> {
     } = *weather;
     let mut boot = Boot::new(kernel, platform, Program::Command(script(weather)))?;
     boot.cpus = weather.cpus;
+    boot.append = weather.append.to_owned();
+    boot.x2apic_cluster = weather.x2apic_cluster;
     boot.modules = build::modules(&machine.tools, boot.kernel, false)?;
     boot.copies.extend(guest_programs::all()?);
     boot.echo = false;
@@ -260,13 +286,7 @@ mod tests {
 
     #[test]
     fn the_script_is_a_shell_script() {
-        let weather = Weather {
-            kernel: &crate::kernels::KERNELS[0],
-            platform: Platform::Native,
-            cpus: 4,
-            storms: ALL,
-            seconds: 1,
-        };
+        let weather = Weather::new(&crate::kernels::KERNELS[0], Platform::Native, ALL, 1);
         let script = script(&weather);
         let shell = std::process::Command::new("sh")
             .args(["-n", "-c", &script])

@@ -5,7 +5,8 @@ use crate::kernels::{self, Kernel, KERNELS};
 use crate::platform::Platform;
 use crate::setup::{self, Machine};
 use crate::storms::{self, Weather};
-use crate::{build, child, defects, loom, repo, scenario, signals, table, without};
+use crate::vm::Outcome;
+use crate::{build, child, defects, loom, machines, repo, scenario, signals, table, without};
 use anyhow::{bail, Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ pub struct Args {
     /// A few minutes: no seeded defects, one kernel, one guest, short storms
     #[arg(long, conflicts_with = "all")]
     quick: bool,
-    /// Every pattern of storm, long ones, every scenario on every kernel, and Xen PVH
+    /// Every pattern of storm, long ones, every scenario on every kernel, Xen PVH, and
+    /// machines with other CPUs and kernel arguments
     #[arg(long)]
     all: bool,
     /// Only the steps that have this in their name
@@ -85,16 +87,10 @@ pub fn command(args: &Args) -> Result<u8> {
                 (_, true) => (storms::ALL, 10),
                 _ => (storms::USUAL, 5),
             };
-            let weather = Weather {
-                kernel,
-                platform,
-                cpus: 4,
-                storms,
-                seconds,
-            };
+            let weather = Weather::new(kernel, platform, storms, seconds);
             let series = kernel.series;
             let name = format!("guest {series} {}", platform.name());
-            steps.run(&name, || guest(machine()?, &weather))?;
+            steps.run(&name, || guest(machine()?, &weather).map(drop))?;
             // Each takes a guest of its own; the first kernel stands for the others here.
             let wanted = args.all || args.only.is_some() || series == KERNELS[0].series;
             let wanted = wanted && !platform.has_dom0();
@@ -117,6 +113,12 @@ pub fn command(args: &Args) -> Result<u8> {
                     Ok(())
                 })?;
             }
+        }
+    }
+    if args.all || args.only.is_some() {
+        let kernel = &KERNELS[0];
+        for unusual in machines::UNUSUAL {
+            steps.run(&unusual.step(kernel), || unusual.run(machine()?, kernel))?;
         }
     }
     if !left.is_empty() {
@@ -265,7 +267,8 @@ fn documentation() -> Result<()> {
     step("cargo doc", &mut doc)
 }
 
-pub(crate) fn guest(machine: &Machine, weather: &Weather) -> Result<()> {
+/// Storms a guest.
+pub(crate) fn guest(machine: &Machine, weather: &Weather) -> Result<Outcome> {
     let aftermath = storms::storm(machine, weather)?;
     print!(
         "{}",
@@ -273,7 +276,7 @@ pub(crate) fn guest(machine: &Machine, weather: &Weather) -> Result<()> {
     );
     match aftermath.failure() {
         Some(failure) => bail!("{failure}"),
-        None => Ok(()),
+        None => Ok(aftermath.outcome),
     }
 }
 

@@ -87,6 +87,8 @@ pub struct Boot {
     /// One host thread runs all CPUs in turn, and the guest's clock counts the instructions of all
     /// of them together, one a nanosecond.
     pub count_instructions: bool,
+    /// The machine remaps interrupts, so that Linux runs its APICs in x2APIC cluster mode.
+    pub x2apic_cluster: bool,
 }
 
 impl Boot {
@@ -111,6 +113,7 @@ impl Boot {
             echo_console: false,
             monitor: None,
             count_instructions: false,
+            x2apic_cluster: false,
         })
     }
 }
@@ -447,6 +450,10 @@ fn qemu(
         &boot.memory_mib.to_string(),
     ]);
     command.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+    if boot.x2apic_cluster {
+        command.args(["-machine", "q35"]);
+        command.args(["-device", "intel-iommu,intremap=on,eim=on"]);
+    }
     command.args(["-chardev", "stdio,id=console,signal=off"]);
     command.args(["-serial", "chardev:console"]);
     command.args(["-device", "virtio-serial-pci"]);

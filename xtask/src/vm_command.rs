@@ -56,6 +56,9 @@ pub struct Args {
     /// Keep the console's text there
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// A machine that remaps interrupts: Linux runs its APICs in x2APIC cluster mode
+    #[arg(long)]
+    x2apic_cluster: bool,
     /// Show the console as it comes, on standard error
     #[arg(long)]
     console: bool,
@@ -99,6 +102,7 @@ pub fn command(args: &Args) -> Result<u8> {
         None => boot.timeout,
     };
     boot.ignored.clone_from(&args.ignore);
+    boot.x2apic_cluster = args.x2apic_cluster;
     boot.echo_console = args.console;
     boot.monitor.clone_from(&args.monitor);
     boot.load_modules = !args.no_load;

@@ -17,6 +17,8 @@ pub struct Api {
     pub name: &'static str,
     lost_native: &'static [&'static str],
     lost_xen_pv: &'static [&'static str],
+    /// What a kernel that lacks it would not export.
+    symbols: &'static [&'static str],
     /// Where it is tried without `--all`: where most is lost with it.
     usual: &'static [Platform],
 }
@@ -24,14 +26,22 @@ pub struct Api {
 /// All of them, as in `xcall/kernel/module.mk`.
 #[rustfmt::skip]
 pub const APIS: &[Api] = &[
-    Api { name: "NMI_IPI",           lost_native: &["nmi"], lost_xen_pv: &[],                           usual: &[Platform::Native] },
-    Api { name: "NMI_HANDLER",       lost_native: &["nmi"], lost_xen_pv: &["xen-nmi"],                  usual: &[Platform::XenPv] },
-    Api { name: "XEN",               lost_native: &[],      lost_xen_pv: &["event-channel", "xen-nmi"], usual: &[Platform::XenPv] },
-    Api { name: "XEN_EVENT_CHANNEL", lost_native: &[],      lost_xen_pv: &["event-channel"],            usual: &[] },
-    Api { name: "XEN_NMI",           lost_native: &[],      lost_xen_pv: &["xen-nmi"],                  usual: &[] },
-    Api { name: "XEN_RESUME",        lost_native: &[],      lost_xen_pv: &[],                           usual: &[] },
-    Api { name: "DEBUGFS",           lost_native: &[],      lost_xen_pv: &[],                           usual: &[] },
-    Api { name: "KALLSYMS",          lost_native: &[],      lost_xen_pv: &[],                           usual: &[] },
+    Api { name: "NMI_IPI",           lost_native: &["nmi"], lost_xen_pv: &[],                           usual: &[Platform::Native],
+          symbols: &["__SCT__apic_call_send_IPI_mask"] },
+    Api { name: "NMI_HANDLER",       lost_native: &["nmi"], lost_xen_pv: &["xen-nmi"],                  usual: &[Platform::XenPv],
+          symbols: &["__register_nmi_handler", "unregister_nmi_handler"] },
+    Api { name: "XEN",               lost_native: &[],      lost_xen_pv: &["event-channel", "xen-nmi"], usual: &[Platform::XenPv],
+          symbols: &["__SCT__xen_hypercall", "bind_evtchn_to_irqhandler", "unbind_from_irqhandler", "xen_domain_type", "xen_vcpu_id"] },
+    Api { name: "XEN_EVENT_CHANNEL", lost_native: &[],      lost_xen_pv: &["event-channel"],            usual: &[],
+          symbols: &["bind_evtchn_to_irqhandler", "unbind_from_irqhandler"] },
+    Api { name: "XEN_NMI",           lost_native: &[],      lost_xen_pv: &["xen-nmi"],                  usual: &[],
+          symbols: &[] },
+    Api { name: "XEN_RESUME",        lost_native: &[],      lost_xen_pv: &[],                           usual: &[],
+          symbols: &["__platform_driver_register"] },
+    Api { name: "DEBUGFS",           lost_native: &[],      lost_xen_pv: &[],                           usual: &[],
+          symbols: &["debugfs_create_dir", "debugfs_create_file"] },
+    Api { name: "KALLSYMS",          lost_native: &[],      lost_xen_pv: &[],                           usual: &[],
+          symbols: &["sprint_symbol"] },
 ];
 
 /// Generous: see storms.rs.
@@ -89,6 +99,13 @@ impl Api {
     ) -> Result<Vec<String>> {
         let mut boot = Boot::new(kernel, platform, Program::Command(SCRIPT.to_owned()))?;
         boot.modules = build::modules_without(&machine.tools, kernel, self.name)?;
+        let wanted = build::undefined_symbols(&machine.tools, &boot.modules)?;
+        if let Some(symbol) = self.symbols.iter().find(|s| wanted.contains(**s)) {
+            bail!(
+                "the modules want {symbol}, which a kernel without {} lacks",
+                self.name
+            );
+        }
         boot.copies.extend(guest_programs::all()?);
         boot.echo = false;
         boot.timeout = Some(LIMIT);
