@@ -117,7 +117,7 @@ void xcall_stress_shim_unregister_threads(void)
 
 bool xcall_stress_shim_should_park(void)
 {
-	return kthread_should_park();
+	return kthread_should_park() || kthread_should_stop();
 }
 
 /* ---- NMIs of our own ------------------------------------------------------------------ */

@@ -127,7 +127,7 @@ impl Handlers {
 struct SerrHandler;
 
 impl SerrHandler {
-    /// Task context; the engine is set.
+    /// Task context. Without an engine the handler claims nothing.
     fn register_if_needed() -> Option<Self> {
         // SAFETY: Reads a port, as every NMI does.
         if !unsafe { shim::xcall_shim_nmi_reason_is_absent() } {

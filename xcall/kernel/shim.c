@@ -235,12 +235,12 @@ bool xcall_shim_nmi_reason_is_absent(void)
 
 int xcall_shim_register_nmi_serr_handler(void)
 {
-	return register_nmi_handler(NMI_SERR, xcall_shim_nmi_unknown, 0, "xcall");
+	return xcall_compat_register_nmi_handler(NMI_SERR, xcall_shim_nmi_unknown, 0, "xcall");
 }
 
 void xcall_shim_unregister_nmi_serr_handler(void)
 {
-	unregister_nmi_handler(NMI_SERR, "xcall");
+	xcall_compat_unregister_nmi_handler(NMI_SERR, "xcall");
 }
 
 noinstr void xcall_shim_send_nmi(unsigned int cpu)
