@@ -4,8 +4,8 @@
 //!
 //! An interrupt or NMI comes between two instructions, never within one, so on its own CPU one
 //! instruction is a whole step. A lock would make it one for other CPUs too; no other CPU writes these
-//! words, so it would only cost (some 20 cycles each, Intel and AMD alike). Other architectures need
-//! several instructions for it, and use core's atomics.
+//! words, so it would only cost. Other architectures need several instructions for it, and use core's
+//! atomics.
 //!
 //! To the compiler an `asm!` block may read and write any memory: it keeps its place.
 
@@ -21,14 +21,15 @@ mod imp {
     pub(crate) fn set_bit(word: &AtomicU64, n: u32) -> bool {
         debug_assert!(n < 64);
         let was: u8;
-        // SAFETY: one instruction on this word: with `n` below 64 BTS stays within it. Nobody else
-        // writes it, and it is an atomic, so it may change under shared references.
+        // SAFETY: one instruction on this word: BTS would leave it for a bit of 64 or more, and the
+        // number is taken modulo 64. Nobody else writes the word, and it is an atomic, so it may
+        // change under shared references.
         unsafe {
             asm!(
                 "bts qword ptr [{word}], {n}",
                 "setc {was}",
                 word = in(reg) word.as_ptr(),
-                n = in(reg) u64::from(n),
+                n = in(reg) u64::from(n % 64),
                 was = lateout(reg_byte) was,
                 options(nostack),
             );
@@ -47,7 +48,7 @@ mod imp {
                 "btr qword ptr [{word}], {n}",
                 "setc {was}",
                 word = in(reg) word.as_ptr(),
-                n = in(reg) u64::from(n),
+                n = in(reg) u64::from(n % 64),
                 was = lateout(reg_byte) was,
                 options(nostack),
             );

@@ -70,7 +70,8 @@ impl<'a> Targets<'a> {
 
     /// The one member of a set that its caller named as one CPU. `len` is 1.
     #[inline]
-    pub(crate) const fn one(&self) -> Option<CpuId> {
+    pub(crate) fn one(&self) -> Option<CpuId> {
+        debug_assert!(!matches!(self.whom, Whom::One(_)) || self.len() == 1);
         match self.whom {
             Whom::One(cpu) => Some(cpu),
             _ => None,

@@ -211,3 +211,28 @@ fn lanes_are_kept_apart() {
         assert_eq!(cpu.poll(), 1);
     });
 }
+
+/// A slot's calls may have their targets in different words of `todo`: each is looked for where it is.
+#[test]
+fn a_slot_is_not_taken_over_from_a_target_far_away() {
+    const SHARED: u32 = 4;
+    let engine = machine(ring_once(65), |_| vec![Scripted::bell(|_, _| {})]);
+    open(&engine, 0..65);
+    let ran = leak(AtomicU32::new(0));
+    let f = leak(|| {
+        ran.fetch_add(1, Relaxed);
+    });
+    let post_all = |target| {
+        act_as(&engine, CpuId(1), |_| {
+            for _ in 0..SHARED {
+                engine.post(CpuId(target), nmi_safe(f)).unwrap();
+            }
+            engine.post(CpuId(target), nmi_safe(f))
+        })
+    };
+    for (target, runs) in [(0, SHARED), (64, 2 * SHARED)] {
+        assert_eq!(post_all(target), Err(Error::Busy));
+        act_as(&engine, CpuId(target), |_| engine.answer(&Lane::ALL));
+        assert_eq!(ran.load(Relaxed), runs);
+    }
+}
