@@ -12,7 +12,7 @@ modules: vendor
 # As root. Then: modprobe xcall
 install:
 	+$(call kbuild,modules_install)
-	depmod -a
+	depmod -a "$$($(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)"
 
 clean:
 	+$(call kbuild,clean)
@@ -31,3 +31,4 @@ help:
 	@echo 'make clippy       build with clippy, every warning an error'
 	@echo 'make KDIR=DIR     for another kernel: its headers, /usr/src/linux-headers-VERSION'
 	@echo 'Needs: linux-headers, rustc 1.85 or newer, rust-src, gcc, make; cargo for the crates.'
+	@echo 'Without Rust: the package xcall-dkms, made by cargo xtask package'

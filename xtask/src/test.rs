@@ -6,7 +6,9 @@ use crate::platform::Platform;
 use crate::setup::{self, Machine};
 use crate::storms::{self, Weather};
 use crate::vm::Outcome;
-use crate::{build, child, defects, loom, machines, repo, scenario, signals, table, without};
+use crate::{
+    build, child, defects, dkms, loom, machines, package, repo, scenario, signals, table, without,
+};
 use anyhow::{bail, Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,9 +74,19 @@ pub fn command(args: &Args) -> Result<u8> {
         })?;
     }
     steps.run("one object", || {
-        let without_rust = built.iter().filter(|kernel| !kernel.rust);
+        let without_rust = built.iter().copied().filter(|kernel| !kernel.rust);
         build::one_object(&machine()?.tools, without_rust)
     })?;
+    steps.run("package", || package::check(&machine()?.tools))?;
+    for kernel in kernels {
+        let name = kernel.name();
+        steps.run(&format!("package {name}"), || {
+            dkms::check(machine()?, kernel)
+        })?;
+        steps.run(&format!("make install {name}"), || {
+            dkms::check_make_install(machine()?, kernel)
+        })?;
+    }
     let scenarios = scenario::all()?;
     let mut left = Vec::new();
     for kernel in kernels {
