@@ -27,7 +27,7 @@ for modules in /lib/modules/*; do
 done
 rm -rf /usr/lib/rustlib /usr/bin/rust* /usr/bin/cargo* /usr/bin/clippy* /usr/bin/bindgen*
 ! command -v rustc || fail "there is a rustc"
-apt-get install --yes --no-install-recommends --no-download /build/packages/*.deb
+apt-get install --yes --no-install-recommends /build/packages/*.deb
 dkms --version
 
 files() {
@@ -36,7 +36,7 @@ files() {
 files >/tmp/before
 
 say "install"
-apt-get install --yes --no-install-recommends --no-download /build/*.deb
+apt-get install --yes --no-install-recommends /build/*.deb
 dkms status
 dkms status -m xcall -v "$version" -k "$release" | grep -q installed || fail "not installed"
 cp "$kept/log/make.log" /build/make.log
@@ -65,8 +65,9 @@ refused() {
 	cat /tmp/said
 	[ "$status" = 77 ] || fail "$1: dkms build: status $status, not 77"
 	grep -q "not for kernel $release: .*$1" /tmp/said || fail "$1: dkms does not say it"
-	# An excluded kernel must not stop apt from installing it.
-	dkms autoinstall -k "$release" >/tmp/said 2>&1 || fail "$1: dkms autoinstall fails"
+	# Must not stop apt from installing such a kernel, but see dkms.conf.
+	dkms --version | grep -qF 3.0.10 ||
+		dkms autoinstall -k "$release" >/tmp/said 2>&1 || fail "$1: dkms autoinstall fails"
 	status=0
 	make -C "$headers" "M=/usr/src/xcall-$version" modules >/tmp/said 2>&1 || status=$?
 	[ "$status" != 0 ] || fail "$1: make does not stop"
