@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-# The modules for one kernel, the running one unless KDIR says otherwise.
+# xcall.ko and xcall_stress.ko for one kernel, the running one unless KDIR says otherwise.
 # To try them in virtual machines instead: cargo xtask run
 KDIR ?= /lib/modules/$(shell uname -r)/build
-kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) $1
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) XCALL_TO_INSTALL=1 $1
 
 .PHONY: modules install clean clippy help
 

@@ -13,6 +13,8 @@ cd xcall-*
 ! command -v cargo || { echo "make-install.sh: there is a cargo" >&2; exit 1; }
 make "KDIR=$headers" >/build/make.log 2>&1 || { cat /build/make.log; exit 1; }
 make "KDIR=$headers" install
+installed=$(find "/lib/modules/$release/updates" -name '*.ko*' | sed 's,.*/,,; s,\..*,,' | sort | tr '\n' ' ')
+[ "$installed" = "xcall xcall_stress " ] || { echo "make-install.sh: installed: $installed" >&2; exit 1; }
 modprobe --set-version "$release" --show-depends xcall
 module=$(modinfo -k "$release" -n xcall)
 case $module in

@@ -14,6 +14,7 @@ use crate::{build, guest_programs, repo};
 use anyhow::{bail, ensure, Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What a guest does with the module, xcall_stress.ko on top of it, and the sample if there is one.
 const USE: &str = include_str!("../package/use.sh");
@@ -41,7 +42,38 @@ pub fn check(machine: &Machine, kernel: &'static Kernel) -> Result<()> {
     command.arg(tools.sysroot.uname(kernel)?).arg(VERSION);
     let log = repo::logs().join(format!("package-{name}.log"));
     crate::progress::run(&format!("package for {name}"), &mut command, &log)?;
+    if !kernel.rust {
+        same_objtool(&place.join("xcall.ko"), &built(tools, kernel, "xcall.ko")?)?;
+    }
     use_in_guest(machine, kernel, &place)
+}
+
+/// Fails unless objtool has done to `module` what it did to `ours`, which was built from source: as
+/// many places to patch and stack frames to walk.
+fn same_objtool(module: &Path, ours: &Path) -> Result<()> {
+    let (found, expected) = (objtool_sections(module)?, objtool_sections(ours)?);
+    ensure!(!expected.is_empty(), "objtool left nothing in {ours:?}");
+    ensure!(
+        found == expected,
+        "objtool: dkms' module has\n{found}\nand one built from source\n{expected}"
+    );
+    Ok(())
+}
+
+/// The sections that objtool writes, with their sizes, a line each.
+fn objtool_sections(module: &Path) -> Result<String> {
+    let output = Command::new("size").arg("-A").arg(module).output();
+    let output = output.context("cannot start size")?;
+    ensure!(output.status.success(), "size: {}", output.status);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut lines: Vec<&str> = text.lines().filter(|line| is_objtools(line)).collect();
+    lines.sort();
+    Ok(lines.join("\n"))
+}
+
+fn is_objtools(line: &str) -> bool {
+    let name = line.split_whitespace().next().unwrap_or_default();
+    name.starts_with(".orc_") || name.ends_with("_sites") || name == ".ibt_endbr_seal"
 }
 
 /// `make && make install` with the sources that the package carries; uses the module in a guest.
@@ -70,9 +102,8 @@ fn use_in_guest(machine: &Machine, kernel: &'static Kernel, place: &Path) -> Res
 
     let mut boot = Boot::new(kernel, Platform::Native, Program::Command(USE.to_owned()))?;
     boot.modules = vec![place.join("xcall.ko")];
-    let ours = build::modules(&machine.tools, kernel, false)?;
-    let named = |name: &str| ours.iter().find(|path| path.ends_with(name)).cloned();
-    boot.modules.extend(named("xcall_stress.ko"));
+    boot.modules
+        .push(built(&machine.tools, kernel, "xcall_stress.ko")?);
     let sample = place.join("xcall_sample.ko");
     boot.modules.extend(sample.exists().then_some(sample));
     boot.copies.extend(guest_programs::all()?);
@@ -83,6 +114,13 @@ fn use_in_guest(machine: &Machine, kernel: &'static Kernel, place: &Path) -> Res
     let status = outcome.exit_code();
     ensure!(status == 0, "exit status {status}");
     Ok(())
+}
+
+/// The module of that name, built from source.
+fn built(tools: &Tools, kernel: &Kernel, name: &str) -> Result<PathBuf> {
+    let modules = build::modules(tools, kernel, false)?;
+    let found = modules.into_iter().find(|path| path.ends_with(name));
+    found.with_context(|| format!("no {name}"))
 }
 
 /// The folder with dkms and all it needs that the sysroot lacks, fetched if it is not there.
@@ -110,4 +148,17 @@ fn copy_into(file: &Path, folder: &Path) -> Result<()> {
     let name = file.file_name().context("no file name")?;
     fs::copy(file, folder.join(name)).with_context(|| format!("cannot copy {}", file.display()))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_of_objtool() {
+        assert!(is_objtools(".return_sites   700   0"));
+        assert!(is_objtools(".orc_unwind_ip  6684  0"));
+        assert!(!is_objtools(".noinstr.text  79552 0"));
+        assert!(!is_objtools(""));
+    }
 }
