@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
-# The modules for one kernel, the running one unless KDIR says otherwise.
+# xcall.ko and xcall_stress.ko for one kernel, the running one unless KDIR says otherwise.
 # To try them in virtual machines instead: cargo xtask run
 KDIR ?= /lib/modules/$(shell uname -r)/build
-kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) $1
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) XCALL_TO_INSTALL=1 $1
 
 .PHONY: modules install clean clippy help
 
@@ -12,7 +12,7 @@ modules: vendor
 # As root. Then: modprobe xcall
 install:
 	+$(call kbuild,modules_install)
-	depmod -a
+	depmod -a "$$($(MAKE) -s --no-print-directory -C $(KDIR) kernelrelease)"
 
 clean:
 	+$(call kbuild,clean)
@@ -31,3 +31,4 @@ help:
 	@echo 'make clippy       build with clippy, every warning an error'
 	@echo 'make KDIR=DIR     for another kernel: its headers, /usr/src/linux-headers-VERSION'
 	@echo 'Needs: linux-headers, rustc 1.85 or newer, rust-src, gcc, make; cargo for the crates.'
+	@echo 'Without Rust: the package xcall-dkms, made by cargo xtask package'

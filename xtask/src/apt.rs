@@ -164,6 +164,23 @@ impl Apt {
         Ok(newest)
     }
 
+    /// Downloads into `folder` what installing `package` (`NAME/SUITE`) on a machine takes of which
+    /// dpkg's records are `status`.
+    pub fn fetch(&self, package: &str, status: &Path, folder: &Path, log: &Path) -> Result<()> {
+        fs::create_dir_all(folder.join("partial"))?;
+        let mut fetch = self.command("apt-get");
+        for (option, path) in [
+            ("Dir::State::status", status),
+            ("Dir::Cache::archives", folder),
+        ] {
+            fetch.arg("-o").arg(format!("{option}={}", path.display()));
+        }
+        fetch.args(["--yes", "--no-install-recommends", "--download-only"]);
+        fetch.args(["install", package]);
+        crate::progress::run(&format!("packages for {package}"), &mut fetch, log)?;
+        Ok(())
+    }
+
     /// Downloads `package` at `version` into `folder` and unpacks it there.
     pub fn unpack(&self, package: &str, version: &str, folder: &Path, log: &Path) -> Result<()> {
         let mut download = self.command("apt-get");

@@ -3,7 +3,7 @@
 
 use crate::cache;
 use crate::chroot::Chroot;
-use crate::kernels::{self, Kernel};
+use crate::kernels::{self, Kernel, KERNELS};
 use crate::repo;
 use crate::setup::{self, Tools};
 use crate::stage;
@@ -161,10 +161,7 @@ pub fn undefined_symbols(tools: &Tools, modules: &[PathBuf]) -> Result<BTreeSet<
 
 /// Fails unless the Rust object of each module, as it is before the kernel's own objtool, is the same
 /// to the last byte for all of `kernels`: a package may carry it ready-made.
-pub fn one_object<'a>(
-    tools: &Tools,
-    kernels: impl Iterator<Item = &'a &'static Kernel>,
-) -> Result<()> {
+pub fn one_object(tools: &Tools, kernels: impl Iterator<Item = &'static Kernel>) -> Result<()> {
     let mut first: Option<(String, BTreeMap<OsString, Vec<u8>>)> = None;
     for kernel in kernels {
         modules(tools, kernel, false)?;
@@ -182,6 +179,16 @@ pub fn one_object<'a>(
         }
     }
     Ok(())
+}
+
+/// The Rust object of `module` (the name of its crate root) that serves every kernel without
+/// CONFIG_RUST, as it is before objtool.
+pub fn ready_made_object(tools: &Tools, module: &str) -> Result<PathBuf> {
+    one_object(tools, kernels::all().filter(|kernel| !kernel.rust))?;
+    let folder = repo::kbuild().join(KERNELS[0].name()).join(RUST_OUT);
+    let object = folder.join(module).with_extension("o");
+    ensure!(object.exists(), "no {}", object.display());
+    Ok(object)
 }
 
 /// The objects in `folder` by name; at least one.
@@ -250,7 +257,7 @@ fn make(
 }
 
 /// Fails when the build's output has a warning of rustc, gcc, objtool or modpost.
-fn check_warnings(output: &str, allow: bool, log: &Path) -> Result<()> {
+pub(crate) fn check_warnings(output: &str, allow: bool, log: &Path) -> Result<()> {
     let warnings = warnings(output);
     for warning in &warnings {
         eprintln!("  ! {warning}");

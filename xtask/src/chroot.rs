@@ -21,6 +21,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// All that a command in there sees of ours.
+const ENVIRONMENT: [&str; 4] = [
+    "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/tmp",
+    "LC_ALL=C.UTF-8",
+    "TERM=linux",
+];
+
 /// Options of `cargo xtask chroot`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -81,12 +89,17 @@ impl Chroot {
             .arg(repo::root())
             .arg(build)
             .arg(&self.cache);
-        command.args([
-            "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME=/tmp",
-            "LC_ALL=C.UTF-8",
-            "TERM=linux",
-        ]);
+        command.args(ENVIRONMENT);
+        command.arg(program.into());
+        command
+    }
+
+    /// `program` in a copy of the sysroot that it may change as it likes, with `build` at /build, the
+    /// only place where what it writes stays; there is no /cache.
+    pub fn command_in_copy(&self, program: impl Into<OsString>, build: &Path) -> Command {
+        let mut command = child::isolated(repo::root().join("xtask/sysroot/enter-copy.sh"));
+        command.arg(&self.root).arg(repo::root()).arg(build);
+        command.args(ENVIRONMENT);
         command.arg(program.into());
         command
     }

@@ -14,6 +14,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),
     ("gcc", "gcc"),
     ("/usr/include/stdio.h", "libc6-dev"),
+    ("xz", "xz-utils"),
 ];
 
 /// Installs the packages that are missing.

@@ -16,6 +16,7 @@ mod chroot;
 mod console;
 mod debug_kernel;
 mod defects;
+mod dkms;
 mod domain;
 mod frames;
 mod guest_programs;
@@ -26,6 +27,7 @@ mod kernels;
 mod loom;
 mod machines;
 mod monitor;
+mod package;
 mod parallel;
 mod platform;
 mod ports;
@@ -75,6 +77,8 @@ enum Command {
     Chroot(chroot::Args),
     /// Build the kernel modules
     Build(build::Args),
+    /// Make the Debian package xcall-dkms, which needs no Rust where it is installed
+    Package(package::Args),
     /// Boot a stock kernel with our modules and run a command there
     Vm(vm_command::Args),
     /// Measure what a call costs, on the host and in guests
@@ -108,6 +112,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Setup(args) => setup::command(&args).map(|()| 0),
         Command::Chroot(args) => chroot::command(&args),
         Command::Build(args) => build::command(&args).map(|()| 0),
+        Command::Package(args) => package::command(&args).map(|()| 0),
         Command::Vm(args) => vm_command::command(&args),
         Command::Bench(args) => bench::command(&args).map(|()| 0),
         Command::Loom(args) => loom::command(&args).map(|()| 0),

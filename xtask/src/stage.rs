@@ -36,6 +36,8 @@ const MANIFEST: &str = ".staged";
 /// A staged tree.
 pub struct Staged {
     pub folder: PathBuf,
+    /// What was staged, as named in there.
+    pub files: Vec<PathBuf>,
     /// Of names, sizes and times of all staged files.
     pub digest: String,
 }
@@ -92,6 +94,7 @@ pub fn update(folder: &Path) -> Result<Staged> {
     fs::write(manifest, list.join("\n"))?;
     Ok(Staged {
         folder: folder.to_owned(),
+        files: wanted.into_keys().collect(),
         digest: crate::cache::key(parts),
     })
 }

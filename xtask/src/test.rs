@@ -6,7 +6,9 @@ use crate::platform::Platform;
 use crate::setup::{self, Machine};
 use crate::storms::{self, Weather};
 use crate::vm::Outcome;
-use crate::{build, child, defects, loom, machines, repo, scenario, signals, table, without};
+use crate::{
+    build, child, defects, dkms, loom, machines, package, repo, scenario, signals, table, without,
+};
 use anyhow::{bail, Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,9 +74,24 @@ pub fn command(args: &Args) -> Result<u8> {
         })?;
     }
     steps.run("one object", || {
-        let without_rust = built.iter().filter(|kernel| !kernel.rust);
+        let without_rust = built.iter().copied().filter(|kernel| !kernel.rust);
         build::one_object(&machine()?.tools, without_rust)
     })?;
+    if !args.quick {
+        steps.run("package", || package::check(&machine()?.tools))?;
+        for kernel in kernels {
+            let name = format!("package {}", kernel.name());
+            steps.run(&name, || dkms::check(machine()?, kernel))?;
+        }
+        // Kbuild does the same for all of them; the builds above say how it goes with each.
+        let by_hand = kernels
+            .iter()
+            .take(if args.all { kernels.len() } else { 1 });
+        for kernel in by_hand {
+            let name = format!("make install {}", kernel.name());
+            steps.run(&name, || dkms::check_make_install(machine()?, kernel))?;
+        }
+    }
     let scenarios = scenario::all()?;
     let mut left = Vec::new();
     for kernel in kernels {
