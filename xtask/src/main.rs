@@ -39,6 +39,7 @@ mod rust_metadata;
 mod scenario;
 mod setup;
 mod signals;
+mod soak;
 mod stage;
 mod storms;
 mod sysroot;
@@ -71,6 +72,8 @@ enum Command {
     Test(test::Args),
     /// Storm a kernel built to look for mistakes: lockdep, KASAN and more; not part of `test`
     Debug(debug_kernel::Args),
+    /// Storm one guest for an hour, and see that its memory does not grow; not part of `test`
+    Soak(soak::Args),
     /// Make what the other commands need: host packages, sysroot, QEMU, Xen, kernel metadata
     Setup(setup::Args),
     /// Run a command in the Debian tree that modules are built in
@@ -109,6 +112,7 @@ fn run(command: Command) -> Result<u8> {
         Command::Run(args) => run::command(&args).map(|()| 0),
         Command::Test(args) => test::command(&args),
         Command::Debug(args) => debug_kernel::command(&args),
+        Command::Soak(args) => soak::command(&args).map(|()| 0),
         Command::Setup(args) => setup::command(&args).map(|()| 0),
         Command::Chroot(args) => chroot::command(&args),
         Command::Build(args) => build::command(&args).map(|()| 0),
