@@ -148,7 +148,7 @@ pub fn undefined_symbols(tools: &Tools, modules: &[PathBuf]) -> Result<BTreeSet<
     let folder = modules.first().and_then(|module| module.parent());
     let chroot = Chroot::new(&tools.cache, &tools.sysroot)?;
     let mut nm = chroot.command_with("nm", folder.context("no modules")?);
-    nm.args(["--undefined-only", "--just-symbol-name"]);
+    nm.args(["--undefined-only", "--just-symbols"]);
     for module in modules {
         let name = module.file_name().context("no file name")?;
         nm.arg(Path::new("/build").join(name));
