@@ -329,6 +329,10 @@ int bench_run(const struct bench_plan *plan, struct bench_samples *samples)
 		goto out;
 	}
 	cpus_read_lock();
+	if (!cpu_online(BENCH_CALLER) || !cpu_online(BENCH_TARGET)) {
+		ret = -ENODEV;
+		goto unlock;
+	}
 	samples->count = 0;
 	samples->cycles = cycles;
 	for_each_online_cpu(cpu) {
@@ -351,6 +355,7 @@ int bench_run(const struct bench_plan *plan, struct bench_samples *samples)
 		ret = bench_seats(&running, seats, count);
 		plan->way->end();
 	}
+unlock:
 	cpus_read_unlock();
 out:
 	kfree(seats);
