@@ -26,24 +26,30 @@ static int bench_parse(const char *text, struct bench_plan *plan)
 {
 	char way[24], what[8], whom[8], load[8], callers[8];
 	static const char * const whats[] = { "call", "send", "drain" };
+	static const char * const whoms[] = { "one", "all" };
+	static const char * const loads[] = { "idle", "busy" };
+	static const char * const crowds[] = { "alone", "crowd" };
+	int what_at, whom_at, load_at, crowd_at;
 
 	if (sscanf(text, "%23s %15s %7s %7s %7s %7s %u %u", way, plan->doorbell, what, whom, load,
 		   callers, &plan->pending, &plan->rounds) != 8)
 		return -EINVAL;
 	plan->way = bench_way(way);
-	plan->what = match_string(whats, ARRAY_SIZE(whats), what);
-	plan->all = !strcmp(whom, "all");
-	plan->busy = !strcmp(load, "busy");
-	plan->crowd = !strcmp(callers, "crowd");
-	if (!plan->way || (int)plan->what < 0)
+	what_at = match_string(whats, ARRAY_SIZE(whats), what);
+	whom_at = match_string(whoms, ARRAY_SIZE(whoms), whom);
+	load_at = match_string(loads, ARRAY_SIZE(loads), load);
+	crowd_at = match_string(crowds, ARRAY_SIZE(crowds), callers);
+	if (!plan->way || what_at < 0 || whom_at < 0 || load_at < 0 || crowd_at < 0)
 		return -EINVAL;
+	plan->what = what_at;
+	plan->all = whom_at;
+	plan->busy = load_at;
+	plan->crowd = crowd_at;
 	if (!plan->rounds || plan->rounds > BENCH_MOST_ROUNDS || plan->pending > BENCH_PENDING)
 		return -EINVAL;
 	/* Those send or drain by descriptors that one caller has. */
 	if (plan->crowd && plan->what != BENCH_CALL)
 		return -EINVAL;
-	if (!cpu_online(BENCH_CALLER) || !cpu_online(BENCH_TARGET))
-		return -ENODEV;
 	return 0;
 }
 

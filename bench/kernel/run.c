@@ -25,15 +25,24 @@ struct bench_seat {
 	int error;
 };
 
+/* Whose turn it is in a round of a drain. */
+enum bench_turn {
+	/* The caller is away, or has sent. */
+	BENCH_AWAY,
+	/* The caller keeps preemption off. */
+	BENCH_READY,
+	/* So does the target, and interrupts: it waits until the caller has sent. */
+	BENCH_ASKED,
+};
+
 struct bench_running {
 	const struct bench_plan *plan;
 	/* Callers that are not ready yet: they begin together. */
 	atomic_t unready;
 	/* Callers that are not through yet. */
 	atomic_t callers;
-	/* Drain: rounds the target has asked for, and the caller has answered. */
-	atomic_t asked;
-	atomic_t answered;
+	/* Drain: an enum bench_turn. */
+	atomic_t turn;
 	/* The caller could not send: the target gives up as well. */
 	bool failed;
 };
@@ -85,33 +94,74 @@ static int bench_send_once(const struct bench_plan *plan, const struct cpumask *
 	return ret;
 }
 
-/* The caller's part of a drain: sends what the target is to find. */
-static int bench_feed_once(struct bench_running *running, int round)
+/*
+ * Waits until the target waits with interrupts off; returns with preemption off.
+ *
+ * Until then nobody keeps the other: a task that gets in between on either CPU
+ * may wait for both, as stop_machine() does.
+ */
+static void bench_await_target(struct bench_running *running)
 {
-	unsigned int i;
+	for (;;) {
+		preempt_disable();
+		atomic_set(&running->turn, BENCH_READY);
+		while (atomic_read(&running->turn) == BENCH_READY && !need_resched())
+			cpu_relax();
+		if (atomic_cmpxchg(&running->turn, BENCH_READY, BENCH_AWAY) == BENCH_ASKED)
+			return;
+		preempt_enable();
+		cond_resched();
+	}
+}
+
+/* The caller's part of a drain: sends what the target is to find. */
+static int bench_feed_once(struct bench_running *running)
+{
+	unsigned int sent = 0;
+	unsigned long heard;
 	int ret = 0;
 
-	while (atomic_read(&running->asked) <= round)
-		cpu_relax();
-	preempt_disable();
-	for (i = 0; i < running->plan->pending && !ret; i++)
-		ret = running->plan->way->send(BENCH_TARGET, i);
-	preempt_enable();
+	bench_await_target(running);
+	heard = bench_heard(BENCH_TARGET);
+	while (sent < running->plan->pending && !ret) {
+		ret = running->plan->way->send(BENCH_TARGET, sent);
+		if (!ret)
+			sent++;
+	}
 	if (ret)
 		WRITE_ONCE(running->failed, true);
-	atomic_inc(&running->answered);
+	/* Release, pairs with the target's acquire: it sees the failure. */
+	atomic_set_release(&running->turn, BENCH_AWAY);
+	preempt_enable();
+	/* What was sent comes, and the next run uses the same descriptors. */
+	while (ret && bench_heard(BENCH_TARGET) != heard + sent)
+		cond_resched();
 	return ret;
 }
 
-/* The target's part. */
-static void bench_drain_once(struct bench_running *running, int round, u32 *cycles)
+/* Waits until the caller is ready; returns with interrupts off. False: it has failed. */
+static bool bench_await_caller(struct bench_running *running)
+{
+	while (!READ_ONCE(running->failed)) {
+		local_irq_disable();
+		if (atomic_cmpxchg(&running->turn, BENCH_READY, BENCH_ASKED) == BENCH_READY)
+			return true;
+		local_irq_enable();
+		cpu_relax();
+		cond_resched();
+	}
+	return false;
+}
+
+/* The target's part. False: the caller failed, and there is no sample. */
+static bool bench_drain_once(struct bench_running *running, u32 *cycles)
 {
 	unsigned long heard = bench_heard(BENCH_TARGET) + running->plan->pending;
 	cycles_t start;
 
-	local_irq_disable();
-	atomic_inc(&running->asked);
-	while (atomic_read(&running->answered) <= round)
+	if (!bench_await_caller(running))
+		return false;
+	while (atomic_read_acquire(&running->turn) == BENCH_ASKED)
 		cpu_relax();
 	start = get_cycles();
 	local_irq_enable();
@@ -120,8 +170,11 @@ static void bench_drain_once(struct bench_running *running, int round, u32 *cycl
 	local_irq_disable();
 	*cycles = bench_since(start);
 	local_irq_enable();
-	while (bench_heard(BENCH_TARGET) != heard && !READ_ONCE(running->failed))
+	if (READ_ONCE(running->failed))
+		return false;
+	while (bench_heard(BENCH_TARGET) != heard)
 		cpu_relax();
+	return true;
 }
 
 static void bench_caller(struct bench_seat *seat, struct cpumask *others)
@@ -133,7 +186,7 @@ static void bench_caller(struct bench_seat *seat, struct cpumask *others)
 
 	for (i = -BENCH_WARM_UP; i < (int)plan->rounds && !ret; i++) {
 		if (plan->what == BENCH_DRAIN) {
-			ret = bench_feed_once(running, i + BENCH_WARM_UP);
+			ret = bench_feed_once(running);
 		} else {
 			preempt_disable();
 			bench_others(others);
@@ -165,6 +218,7 @@ static int bench_caller_thread(void *data)
 		free_cpumask_var(others);
 	} else {
 		seat->error = -ENOMEM;
+		WRITE_ONCE(running->failed, true);
 	}
 	atomic_dec(&running->callers);
 	while (!kthread_should_stop())
@@ -182,12 +236,11 @@ static int bench_target_thread(void *data)
 	int i;
 
 	if (plan->what == BENCH_DRAIN) {
-		for (i = -BENCH_WARM_UP; i < (int)plan->rounds && !READ_ONCE(running->failed); i++) {
-			bench_drain_once(running, i + BENCH_WARM_UP, &cycles);
+		for (i = -BENCH_WARM_UP; i < (int)plan->rounds; i++) {
+			if (!bench_drain_once(running, &cycles))
+				break;
 			if (i >= 0)
 				seat->cycles[i] = cycles;
-			if (i % 16 == 0)
-				cond_resched();
 		}
 	}
 	while (!kthread_should_stop()) {
@@ -276,6 +329,10 @@ int bench_run(const struct bench_plan *plan, struct bench_samples *samples)
 		goto out;
 	}
 	cpus_read_lock();
+	if (!cpu_online(BENCH_CALLER) || !cpu_online(BENCH_TARGET)) {
+		ret = -ENODEV;
+		goto unlock;
+	}
 	samples->count = 0;
 	samples->cycles = cycles;
 	for_each_online_cpu(cpu) {
@@ -298,6 +355,7 @@ int bench_run(const struct bench_plan *plan, struct bench_samples *samples)
 		ret = bench_seats(&running, seats, count);
 		plan->way->end();
 	}
+unlock:
 	cpus_read_unlock();
 out:
 	kfree(seats);

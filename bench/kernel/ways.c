@@ -181,14 +181,17 @@ static noinstr int bench_ping_heard(unsigned int type, struct pt_regs *regs)
 
 static int bench_ping_begin(const struct bench_plan *plan)
 {
-	if (plan->crowd)
+	if (!XCALL_COMPAT_NMI_IPI || !XCALL_COMPAT_NMI_HANDLER)
+		return -EOPNOTSUPP;
+	/* A CPU has one mark, so one ping at a time. */
+	if (plan->crowd || (plan->what == BENCH_DRAIN && plan->pending > 1))
 		return -EINVAL;
-	return register_nmi_handler(NMI_LOCAL, bench_ping_heard, 0, "xcall_bench");
+	return xcall_compat_register_nmi_handler(NMI_LOCAL, bench_ping_heard, 0, "xcall_bench");
 }
 
 static void bench_ping_end(void)
 {
-	unregister_nmi_handler(NMI_LOCAL, "xcall_bench");
+	xcall_compat_unregister_nmi_handler(NMI_LOCAL, "xcall_bench");
 }
 
 static int bench_ping_send_many(const struct cpumask *cpus)
