@@ -83,16 +83,13 @@ impl Parts {
 }
 
 /// Xen's own arguments.
-pub fn xen_arguments(platform: Platform) -> String {
-    // Xen's own mitigations cost an emulated CPU most of its time, and QEMU 7.2 does not bear
-    // lazy switching of the FPU.
-    let spec_ctrl = match platform {
-        Platform::XenPvh => "spec-ctrl=no,eager-fpu=1",
-        _ => "spec-ctrl=no",
-    };
+///
+/// Its own mitigations cost an emulated CPU most of its time. Without them it would switch the FPU
+/// lazily, which QEMU does not bear: programs were seen to crash, in dom0 and in guests.
+pub fn xen_arguments() -> String {
     format!(
         "console=com1 com1=115200,8n1 dom0_mem={DOM0_MIB}M,max:{DOM0_MIB}M dom0_max_vcpus=1 \
-         xpti=no {spec_ctrl}"
+         xpti=no spec-ctrl=no,eager-fpu=1"
     )
 }
 

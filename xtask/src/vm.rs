@@ -509,7 +509,7 @@ fn qemu(
             under_xen(&mut command, machine, &xen, &image, arguments, &initrd);
         }
         Platform::XenPvDomu | Platform::XenPvh => {
-            let xen = domain::xen_arguments(boot.platform);
+            let xen = domain::xen_arguments();
             under_xen(
                 &mut command,
                 machine,
