@@ -152,4 +152,21 @@
 #define xcall_compat_platform_driver_register(driver)	((void)(driver), -EOPNOTSUPP)
 #endif
 
+/*
+ * Hearing of a resume before any other CPU runs. Its functions take an argument
+ * since Linux 6.19, and in later point releases of 6.12. Nothing is lost without
+ * it: before, they take none.
+ */
+#ifdef XCALL_HAVE_REGISTER_SYSCORE
+#define XCALL_COMPAT_SYSCORE_ARG	void *data
+#define XCALL_COMPAT_SYSCORE(name, its_ops)	static struct syscore name = { .ops = &(its_ops) }
+#define xcall_compat_register_syscore(name)	register_syscore(&(name))
+#define xcall_compat_unregister_syscore(name)	unregister_syscore(&(name))
+#else
+#define XCALL_COMPAT_SYSCORE_ARG	void
+#define XCALL_COMPAT_SYSCORE(name, its_ops)	static struct syscore_ops *const name = &(its_ops)
+#define xcall_compat_register_syscore(name)	register_syscore_ops(name)
+#define xcall_compat_unregister_syscore(name)	unregister_syscore_ops(name)
+#endif
+
 #endif

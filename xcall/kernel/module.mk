@@ -13,5 +13,9 @@ $(error xcall: XCALL_WITHOUT=$(XCALL_WITHOUT): the optional APIs are $(xcall-api
 endif
 ccflags-y += $(addprefix -DXCALL_WITHOUT_,$(XCALL_WITHOUT))
 
+# How compat.h registers for what comes first after a suspend: no version tells.
+xcall-syscore := $(shell grep -sw register_syscore $(srctree)/include/linux/syscore_ops.h)
+ccflags-y += $(if $(xcall-syscore),-DXCALL_HAVE_REGISTER_SYSCORE)
+
 # Probes make calls: none may be put into the shim.
 $(foreach object,$(module-xcall-c),$(eval CFLAGS_REMOVE_$(object) := $(CC_FLAGS_FTRACE)))

@@ -135,7 +135,10 @@ void xcall_posts_due(void);
 void xcall_reports_due(void);
 int xcall_cpu_online(unsigned int cpu);
 int xcall_cpu_offline(unsigned int cpu);
-void xcall_xen_resumed(void);
+/* Context: interrupts off, the other CPUs stopped. */
+void xcall_xen_woken(void);
+/* Context: task. */
+void xcall_xen_restored(void);
 void xcall_panic(void);
 
 #endif

@@ -5,8 +5,10 @@
 //! comments may say how its guest is to be:
 //!
 //! ```text
-//! # platform: native          only there          (both)
+//! # platform: native          only there          (native and xen-pv)
 //! # append: nox2apic          kernel arguments    (none)
+//! # memory: 256               MiB, of a guest of a dom0      (half of the machine's)
+//! # without: XEN_RESUME       an optional API that the modules lack  (none)
 //! # load: no                  modules in /modules, not loaded  (yes)
 //! # status: 1                 expected exit status             (0)
 //! # ignore: Uhhuh             complaints that are expected     (none; repeatable)
@@ -16,20 +18,29 @@
 //!
 //! A script's variable `all` is 1 with `cargo xtask test --all`, else empty.
 //!
-//! A script that prints the line `@inject-nmi` has QEMU send its guest an NMI.
+//! A script may print a line that has something done to its guest from outside:
+//!
+//! ```text
+//! @inject-nmi      QEMU sends it an NMI
+//! @save-restore    dom0 saves it to a file and makes it anew from that
+//! @save-cancel     dom0 saves it and lets it go on
+//! ```
 
 use crate::kernels::Kernel;
 use crate::platform::Platform;
 use crate::setup::Machine;
 use crate::vm::{self, Boot, Program};
-use crate::{build, guest_programs, monitor, repo};
+use crate::{build, domain, guest_programs, monitor, repo, without};
 use anyhow::{bail, ensure, Context, Result};
 use std::fs;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// The line by which a script asks for an NMI that is nobody's.
-const INJECT_NMI: &str = "@inject-nmi";
+/// What a line begins with that asks for something.
+const WISH: char = '@';
+
+/// An NMI that is nobody's. The other wishes are dom0's.
+const INJECT_NMI: &str = "inject-nmi";
 
 /// A script and how its guest is to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +49,8 @@ pub struct Scenario {
     script: String,
     platform: Option<String>,
     append: String,
+    memory_mib: Option<u32>,
+    without: Option<String>,
     load: bool,
     status: u8,
     ignored: Vec<String>,
@@ -48,9 +61,10 @@ pub struct Scenario {
 impl Scenario {
     /// Whether it is for guests of that platform.
     pub fn is_for(&self, platform: Platform) -> bool {
-        self.platform
-            .as_ref()
-            .is_none_or(|only| only == platform.name())
+        match &self.platform {
+            Some(only) => only == platform.name(),
+            None => Platform::USUAL.contains(&platform),
+        }
     }
 
     /// Boots its guest; fails when the script does.
@@ -68,7 +82,11 @@ impl Scenario {
         let program = Program::Command(format!("all={word}\n{}", self.script));
         let mut boot = Boot::new(kernel, platform, program)?;
         boot.append.clone_from(&self.append);
-        boot.modules = build::modules(&machine.tools, boot.kernel, false)?;
+        boot.guest_memory_mib = self.memory_mib;
+        boot.modules = match &self.without {
+            Some(api) => build::modules_without(&machine.tools, boot.kernel, api)?,
+            None => build::modules(&machine.tools, boot.kernel, false)?,
+        };
         boot.load_modules = self.load;
         boot.copies.extend(guest_programs::all()?);
         boot.ignored.clone_from(&self.ignored);
@@ -76,13 +94,19 @@ impl Scenario {
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         let monitor = folder.path().join("monitor");
         boot.monitor = Some(monitor.clone());
+        let dom0 = folder.path().join("dom0");
+        boot.dom0 = Some(dom0.clone());
         let (sender, lines) = mpsc::channel();
         boot.lines = Some(sender);
         let wishes = std::thread::spawn(move || {
+            let wish = |line: String| line.strip_prefix(WISH).map(str::to_owned);
             lines
                 .iter()
-                .filter(|line: &String| line == INJECT_NMI)
-                .try_for_each(|_| monitor::inject_nmi(&monitor))
+                .filter_map(wish)
+                .try_for_each(|wish| match wish.as_str() {
+                    INJECT_NMI => monitor::inject_nmi(&monitor),
+                    wish => domain::ask(&dom0, wish),
+                })
         });
         let outcome = vm::boot(machine, &boot);
         drop(boot);
@@ -141,12 +165,21 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
         let known = Platform::ALL.iter().any(|known| known.name() == platform);
         ensure!(known, "platform: {platform}: not known");
     }
+    let memory_mib = field("memory").map(str::parse).transpose();
+    let memory_mib = memory_mib.context("memory: no number")?;
+    let without = field("without").map(str::to_owned);
+    if let Some(api) = &without {
+        let known = without::APIS.iter().any(|known| known.name == api);
+        ensure!(known, "without: {api}: no optional API");
+    }
     let timeout = number("timeout", 300)?;
     let ignored = fields.iter().filter(|(key, _)| *key == "ignore");
     Ok(Scenario {
         name: name.to_owned(),
         platform,
         append: field("append").unwrap_or_default().to_owned(),
+        memory_mib,
+        without,
         load: field("load") != Some("no"),
         status: number("status", 0)?.try_into().context("status")?,
         ignored: ignored.map(|(_, text)| text.to_string()).collect(),
@@ -168,6 +201,8 @@ mod tests {
 # What it shows: much.
 # platform: xen-pv
 # append: a=b c
+# memory: 256
+# without: XEN_RESUME
 # load: no
 # status: 1
 # ignore: Uhhuh
@@ -178,6 +213,8 @@ mod tests {
         let scenario = parse("x", script.to_owned()).unwrap();
         assert!(scenario.is_for(Platform::XenPv) && !scenario.is_for(Platform::Native));
         assert_eq!(scenario.append, "a=b c");
+        assert_eq!(scenario.memory_mib, Some(256));
+        assert_eq!(scenario.without.as_deref(), Some("XEN_RESUME"));
         assert!(!scenario.load);
         assert_eq!(scenario.status, 1);
         assert_eq!(scenario.ignored, ["Uhhuh", "Dazed"]);
@@ -186,8 +223,18 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_platform_is_an_error() {
-        assert!(parse("x", "# platform: vax\n".to_owned()).is_err());
+    fn what_is_not_known_is_an_error() {
+        for header in ["# platform: vax\n", "# without: LUCK\n", "# memory: much\n"] {
+            assert!(parse("x", header.to_owned()).is_err(), "{header}");
+        }
+    }
+
+    #[test]
+    fn guests_of_a_dom0_are_asked_for() {
+        let anywhere = parse("x", String::new()).unwrap();
+        assert!(anywhere.is_for(Platform::XenPv) && !anywhere.is_for(Platform::XenPvDomu));
+        let there = parse("x", "# platform: xen-pv-domu\n".to_owned()).unwrap();
+        assert!(there.is_for(Platform::XenPvDomu) && !there.is_for(Platform::XenPvh));
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub struct Boot {
     pub cpus: u32,
     /// Of the machine; a guest under Xen gets half.
     pub memory_mib: u32,
+    /// Of a guest of a dom0 that is to get less.
+    pub guest_memory_mib: Option<u32>,
     /// More arguments for the Linux kernel.
     pub append: String,
     /// Programs that go to /bin in the guest, folders to /root.
@@ -84,6 +86,8 @@ pub struct Boot {
     pub echo_console: bool,
     /// Where QEMU's monitor (QMP) listens.
     pub monitor: Option<PathBuf>,
+    /// Where a dom0 listens, by QEMU: see `domain::ask`.
+    pub dom0: Option<PathBuf>,
     /// One host thread runs all CPUs in turn, and the guest's clock counts the instructions of all
     /// of them together, one a nanosecond.
     pub count_instructions: bool,
@@ -101,6 +105,7 @@ impl Boot {
             platform,
             cpus: 4,
             memory_mib: 2048,
+            guest_memory_mib: None,
             append: String::new(),
             copies: Vec::new(),
             modules: Vec::new(),
@@ -112,6 +117,7 @@ impl Boot {
             lines: None,
             echo_console: false,
             monitor: None,
+            dom0: None,
             count_instructions: false,
             x2apic_cluster: false,
         })
@@ -467,9 +473,14 @@ fn qemu(
         command.args(["-chardev", &chardev, "-device", &device]);
     }
     if let Some(monitor) = &boot.monitor {
-        let monitor = std::path::absolute(monitor)?;
-        let monitor = monitor.display().to_string().replace(',', ",,");
+        let monitor = listener(monitor)?;
         command.args(["-qmp", &format!("unix:{monitor},server=on,wait=off")]);
+    }
+    if let Some(dom0) = boot.dom0.as_ref().filter(|_| boot.platform.has_dom0()) {
+        let dom0 = listener(dom0)?;
+        let chardev = format!("socket,id=wishes,path={dom0},server=on,wait=off");
+        let device = "virtserialport,chardev=wishes,name=xcall.wishes";
+        command.args(["-chardev", &chardev, "-device", device]);
     }
 
     let image = folder.join("kernel");
@@ -509,7 +520,7 @@ fn qemu(
             under_xen(&mut command, machine, &xen, &image, arguments, &initrd);
         }
         Platform::XenPvDomu | Platform::XenPvh => {
-            let xen = domain::xen_arguments(boot.platform);
+            let xen = domain::xen_arguments();
             under_xen(
                 &mut command,
                 machine,
@@ -521,6 +532,12 @@ fn qemu(
         }
     }
     Ok(command)
+}
+
+/// The path of a socket where QEMU listens, as its options take it.
+fn listener(path: &Path) -> Result<String> {
+    let path = std::path::absolute(path)?;
+    Ok(path.display().to_string().replace(',', ",,"))
 }
 
 /// QEMU with the processor that the platform works on.

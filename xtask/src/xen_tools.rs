@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// Programs of the package `xen-utils-<series>`.
 const PROGRAMS: &[&str] = &[
     "libxl-save-helper",
+    "lsevtchn",
     "xen-init-dom0",
     "xenconsoled",
     "xenstored",

@@ -8,7 +8,7 @@
 
 use super::{answer, Kind, Without};
 use crate::percpu::PerCpu;
-use crate::platform::engine;
+use crate::platform::{engine, Engine};
 use crate::{selection, shim};
 use core::ptr;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -23,6 +23,7 @@ const DOMID_SELF: u16 = 0x7ff0;
 static_assertions::assert_eq_size!(xen_sys::evtchn_alloc_unbound, [u32; 2]);
 static_assertions::assert_eq_size!(xen_sys::evtchn_bind_interdomain, [u32; 3]);
 static_assertions::assert_eq_size!(xen_sys::evtchn_send, u32);
+static_assertions::assert_eq_size!(xen_sys::evtchn_status, [u32; 6]);
 static_assertions::assert_eq_size!(xen_sys::evtchn_close, u32);
 
 /// No port: Xen gives out none of this number.
@@ -34,7 +35,9 @@ const NO_IRQ: i32 = 0;
 struct Channel {
     /// The interrupt on the receiving port.
     irq: AtomicI32,
-    /// The port that rings it.
+    /// That port.
+    receive_port: AtomicU32,
+    /// The port that rings it. None though there is an interrupt: Xen has forgotten both ports.
     send_port: AtomicU32,
 }
 
@@ -60,6 +63,28 @@ fn close(port: u32) {
     let _ = unsafe { event_channel_op(xen_sys::EVTCHNOP_close, &mut close) };
 }
 
+impl Channel {
+    /// Whether Xen still knows the two ports as ours. Once a guest was restored their numbers may be
+    /// somebody else's. Any context.
+    fn is_connected(&self) -> bool {
+        let port = self.send_port.load(Ordering::Relaxed);
+        if port == NO_PORT {
+            return false;
+        }
+        // SAFETY: All zeros are a value: numbers only.
+        let mut status: xen_sys::evtchn_status = unsafe { core::mem::zeroed() };
+        status.dom = DOMID_SELF;
+        status.port = port;
+        // SAFETY: The structure of EVTCHNOP_status.
+        let known = unsafe { event_channel_op(xen_sys::EVTCHNOP_status, &mut status) };
+        // SAFETY: Every member of the union is numbers.
+        let other = unsafe { status.u.interdomain.port };
+        known.is_ok()
+            && status.status == xen_sys::EVTCHNSTAT_interdomain
+            && other == self.receive_port.load(Ordering::Relaxed)
+    }
+}
+
 impl EventChannel {
     /// Not a channel yet: each CPU makes its own when it comes online.
     pub(super) fn new() -> core::result::Result<Self, Without> {
@@ -73,6 +98,7 @@ impl EventChannel {
         }
         let channels = PerCpu::new(|| Channel {
             irq: AtomicI32::new(NO_IRQ),
+            receive_port: AtomicU32::new(NO_PORT),
             send_port: AtomicU32::new(NO_PORT),
         })?;
         let bell = Self { channels };
@@ -110,6 +136,7 @@ impl EventChannel {
             return to_result(irq);
         }
         channel.irq.store(irq, Ordering::Relaxed);
+        channel.receive_port.store(unbound.port, Ordering::Relaxed);
         // SAFETY: The interrupt is ours; task context.
         let errno = unsafe { shim::xcall_shim_irq_set_affinity(irq, cpu.0) };
         channel.send_port.store(pair.local_port, Ordering::Relaxed);
@@ -121,6 +148,8 @@ impl EventChannel {
         let Some(channel) = self.channels.get(cpu) else {
             return;
         };
+        // Asked before the other end is closed. A stranger's port must stay open.
+        let connected = channel.is_connected();
         let send_port = channel.send_port.swap(NO_PORT, Ordering::Relaxed);
         let irq = channel.irq.swap(NO_IRQ, Ordering::Relaxed);
         if irq != NO_IRQ {
@@ -128,7 +157,7 @@ impl EventChannel {
             // SAFETY: The interrupt is ours, with this CPU's number; task context.
             unsafe { shim::xcall_shim_unbind_from_irqhandler(irq, cpu.0) };
         }
-        if send_port != NO_PORT {
+        if connected {
             close(send_port);
         }
     }
@@ -165,24 +194,34 @@ impl EventChannel {
             return;
         }
         let mut send = xen_sys::evtchn_send { port };
-        // Refused after a restore, until the channel is made anew; the engine rings again.
+        // A refusal is a lost ring: the engine rings again.
         // SAFETY: The structure of EVTCHNOP_send.
         let _ = unsafe { event_channel_op(xen_sys::EVTCHNOP_send, &mut send) };
     }
 
-    /// After a save and restore Xen has forgotten all ports: makes them anew, those of CPUs that are
-    /// offline when they come online. False: a CPU will not hear its own. Task context.
-    fn renew(&self) -> bool {
+    /// No more rings on ports that Xen has forgotten. Any context; nobody else runs.
+    fn forget_lost(&self) {
+        for cpu in (0..crate::percpu::cpus()).map(CpuId) {
+            if let Some(channel) = self.channels.get(cpu) {
+                if !channel.is_connected() {
+                    channel.send_port.store(NO_PORT, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// Makes the channels anew that `forget_lost` has found, those of CPUs that are offline when
+    /// they come online. False: a CPU will not hear its own. Task context; no CPU comes or goes.
+    fn renew_lost(&self) -> bool {
         let mut all_heard = true;
         for cpu in (0..crate::percpu::cpus()).map(CpuId) {
             let Some(channel) = self.channels.get(cpu) else {
                 continue;
             };
-            // The number may be somebody else's by now: forget it, do not close it.
-            channel.send_port.store(NO_PORT, Ordering::Relaxed);
-            if channel.irq.load(Ordering::Relaxed) != NO_IRQ {
+            let lost = channel.send_port.load(Ordering::Relaxed) == NO_PORT;
+            if lost && channel.irq.load(Ordering::Relaxed) != NO_IRQ {
                 self.unbind(cpu);
-                // SAFETY: `cpu` is a possible one. CPUs do not come and go while devices are restored.
+                // SAFETY: `cpu` is a possible one, and stays as it is, says our caller.
                 let online = unsafe { shim::xcall_shim_cpu_online(cpu.0) };
                 all_heard &= !online || self.cpu_online(cpu);
             }
@@ -211,22 +250,36 @@ extern "C" fn xcall_event_channel_rung() {
     }
 }
 
+/// The engine, and its event channels if it has them.
+fn channels() -> Option<(&'static Engine, &'static EventChannel)> {
+    let engine = engine()?;
+    let channels = engine.doorbells().find_map(|bell| match bell {
+        super::Bell::EventChannel(channels) => Some(channels),
+        _ => None,
+    })?;
+    Some((engine, channels))
+}
+
+/// This machine was suspended; a guest of Xen's may have been saved and restored meanwhile.
+/// Interrupts off, the other CPUs stopped.
+#[no_mangle]
+extern "C" fn xcall_xen_woken() {
+    if let Some((_, channels)) = channels() {
+        channels.forget_lost();
+    }
+}
+
 /// This guest was restored. Task context.
 #[no_mangle]
-extern "C" fn xcall_xen_resumed() {
-    let Some(engine) = engine() else {
-        return;
-    };
-    for bell in engine.doorbells() {
-        if let super::Bell::EventChannel(channels) = bell {
-            if !channels.renew() {
-                selection::give_up(engine, bell.kind());
-            }
+extern "C" fn xcall_xen_restored() {
+    if let Some((engine, channels)) = channels() {
+        if !channels.renew_lost() {
+            selection::give_up(engine, super::Kind::EventChannel);
         }
     }
 }
 
-/// Has [`xcall_xen_resumed`] called. Dropped, it does no more.
+/// Has [`xcall_xen_woken`] and [`xcall_xen_restored`] called. Dropped, it does no more.
 pub(crate) struct XenResume;
 
 impl XenResume {
