@@ -132,6 +132,8 @@ pub struct Outcome {
     /// Whether the guest's last line arrived.
     pub complete: bool,
     pub timed_out: bool,
+    /// Whether its end came before the kernel ran its first program.
+    stuck: bool,
     /// Whether the user left the shell before its end.
     pub left: bool,
     pub stdout: String,
@@ -181,8 +183,27 @@ impl Outcome {
     }
 }
 
+/// A kernel that has not run its first program by then never will.
+const FIRST_PROGRAM_LIMIT: Duration = Duration::from_secs(150);
+
+/// What it says when it does.
+const FIRST_PROGRAM: &str = "Run /init as init process";
+
 /// Boots a guest and follows it to its end.
+///
+/// On a busy host an emulated machine may stop in mid-boot, or its kernel find no timer and panic, with
+/// nothing of ours in it yet: such a guest is booted once more.
 pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
+    let outcome = boot_once(machine, boot)?;
+    if !outcome.stuck {
+        return Ok(outcome);
+    }
+    eprintln!("{}", outcome.failure().unwrap_or_default());
+    eprintln!("guest: no further than that, before its first program; once more");
+    boot_once(machine, boot)
+}
+
+fn boot_once(machine: &Machine, boot: &Boot) -> Result<Outcome> {
     let start = Instant::now();
     let folder = tempfile::Builder::new().prefix("xcall-vm-").tempdir();
     let folder = folder.context("cannot make a temporary folder")?;
@@ -270,7 +291,11 @@ pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
             }
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
-                outcome.timed_out = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                let stuck = start.elapsed() >= FIRST_PROGRAM_LIMIT
+                    && !boot.platform.has_dom0()
+                    && !lock(&console).contains(FIRST_PROGRAM);
+                outcome.timed_out =
+                    stuck || deadline.is_some_and(|deadline| Instant::now() >= deadline);
                 if outcome.timed_out || qemu.poll()?.is_some() || crate::signals::interrupted() {
                     break;
                 }
@@ -291,6 +316,7 @@ pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
         outcome.stderr = err.join().unwrap_or_default().text;
     }
     outcome.console = std::mem::take(&mut lock(&console));
+    outcome.stuck = !boot.platform.has_dom0() && !outcome.console.contains(FIRST_PROGRAM);
     let said = format!("{}{dmesg}", outcome.console);
     outcome
         .complaints
