@@ -19,7 +19,7 @@ pub(crate) struct Guest {
 /// Any context.
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: any context.
-    unsafe { shim::xcall_stress_shim_now_ns() }
+    unsafe { xcall::xcall_now_ns() }
 }
 
 /// Any context in which the CPU does not change.

@@ -14,7 +14,6 @@
 #include <linux/smp.h>
 #include <linux/smpboot.h>
 #include <linux/string.h>
-#include <linux/timekeeping.h>
 #include <asm/nmi.h>
 
 #include "../../xcall/kernel/compat.h"
@@ -43,11 +42,6 @@ unsigned long xcall_stress_shim_local_irq_save(void)
 void xcall_stress_shim_local_irq_restore(unsigned long flags)
 {
 	local_irq_restore(flags);
-}
-
-u64 xcall_stress_shim_now_ns(void)
-{
-	return ktime_get_mono_fast_ns();
 }
 
 noinstr void xcall_stress_shim_cpu_relax(void)

@@ -13,7 +13,6 @@ unsigned int xcall_stress_shim_smp_processor_id(void);
 bool xcall_stress_shim_in_nmi(void);
 unsigned long xcall_stress_shim_local_irq_save(void);
 void xcall_stress_shim_local_irq_restore(unsigned long flags);
-u64 xcall_stress_shim_now_ns(void);
 void xcall_stress_shim_cpu_relax(void);
 
 /* ---- task ---- */

@@ -8,7 +8,6 @@ extern "C" {
     pub(crate) fn xcall_stress_shim_in_nmi() -> bool;
     pub(crate) fn xcall_stress_shim_local_irq_save() -> c_ulong;
     pub(crate) fn xcall_stress_shim_local_irq_restore(flags: c_ulong);
-    pub(crate) fn xcall_stress_shim_now_ns() -> u64;
     pub(crate) fn xcall_stress_shim_cpu_relax();
 
     pub(crate) fn xcall_stress_shim_breathe();

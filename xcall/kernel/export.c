@@ -12,6 +12,7 @@ EXPORT_SYMBOL_GPL(xcall_call_all);
 EXPORT_SYMBOL_GPL(xcall_post);
 EXPORT_SYMBOL_GPL(xcall_post_many);
 EXPORT_SYMBOL_GPL(xcall_flush);
+EXPORT_SYMBOL_GPL(xcall_now_ns);
 EXPORT_SYMBOL_GPL(xcall_cpu_stats);
 EXPORT_SYMBOL_GPL(xcall_total_stats);
 EXPORT_SYMBOL_GPL(xcall_doorbell);

@@ -3,7 +3,7 @@
 
 use crate::doorbell::filter;
 use crate::percpu::cpus;
-use crate::platform::engine;
+use crate::platform::{engine, now_ns};
 use crate::{selection, timeouts};
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -262,6 +262,11 @@ unsafe extern "C" fn xcall_post_many(
         }
         (Err(error), _) | (_, Err(error)) => error.to_errno(),
     }
+}
+
+#[no_mangle]
+extern "C" fn xcall_now_ns() -> u64 {
+    now_ns()
 }
 
 #[no_mangle]

@@ -59,10 +59,10 @@ pub(crate) fn current_cpu_racy() -> CpuId {
 }
 
 /// The kernel's fast monotonic clock in nanoseconds: any context, and it goes on with interrupts off
-/// whatever clock source the machine has, which the scheduler's clock does not.
+/// whatever clock source the machine has, which the scheduler's clock does not. Waits for no other CPU.
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: No precondition; any context is said in kernel/time/timekeeping.c.
-    unsafe { shim::xcall_shim_ktime_get_mono_fast_ns() }
+    unsafe { shim::xcall_shim_now_ns() }
 }
 
 /// Whether the kernel counts `cpu`, which is this one, as online. On its way down a CPU runs its

@@ -62,9 +62,23 @@ noinstr void xcall_shim_local_irq_restore(unsigned long flags)
 	raw_local_irq_restore(flags);
 }
 
-noinstr u64 xcall_shim_ktime_get_mono_fast_ns(void)
+/*
+ * The HPET's read_hpet() waits for a reader on another CPU, except in an NMI
+ * (arch/x86/kernel/hpet.c). That reader may be below an NMI that waits for a
+ * call which this CPU has started: neither would go on. So it is read as in an
+ * NMI everywhere; interrupts are off meanwhile, since none may come in an NMI.
+ */
+noinstr u64 xcall_shim_now_ns(void)
 {
-	return ktime_get_mono_fast_ns();
+	unsigned long flags;
+	u64 ns;
+
+	raw_local_irq_save(flags);
+	__preempt_count_add(NMI_OFFSET);
+	ns = ktime_get_mono_fast_ns();
+	__preempt_count_sub(NMI_OFFSET);
+	raw_local_irq_restore(flags);
+	return ns;
 }
 
 noinstr bool xcall_shim_cpu_online(unsigned int cpu)

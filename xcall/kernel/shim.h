@@ -26,7 +26,7 @@ void xcall_shim_preempt_enable(void);
 unsigned int xcall_shim_smp_processor_id(void);
 unsigned long xcall_shim_local_irq_save(void);
 void xcall_shim_local_irq_restore(unsigned long flags);
-u64 xcall_shim_ktime_get_mono_fast_ns(void);
+u64 xcall_shim_now_ns(void);
 bool xcall_shim_cpu_online(unsigned int cpu);
 void xcall_shim_cpu_relax(void);
 unsigned int xcall_shim_nr_cpu_ids(void);

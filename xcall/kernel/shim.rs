@@ -10,7 +10,7 @@ extern "C" {
     pub(crate) fn xcall_shim_smp_processor_id() -> c_uint;
     pub(crate) fn xcall_shim_local_irq_save() -> c_ulong;
     pub(crate) fn xcall_shim_local_irq_restore(flags: c_ulong);
-    pub(crate) fn xcall_shim_ktime_get_mono_fast_ns() -> u64;
+    pub(crate) fn xcall_shim_now_ns() -> u64;
     pub(crate) fn xcall_shim_cpu_online(cpu: c_uint) -> bool;
     pub(crate) fn xcall_shim_cpu_relax();
     pub(crate) fn xcall_shim_nr_cpu_ids() -> c_uint;

@@ -54,7 +54,8 @@ impl<'a> Work<'a> {
     ///
     /// 1. `entry(arg)` is sound on every CPU it is called on, on several at once, for all of `'a`,
     ///    with interrupts and preemption off; it does not sleep and does not unwind.
-    /// 2. If `lane` is [`Lane::NmiSafe`], also in an NMI, and on top of itself on the same CPU.
+    /// 2. If `lane` is [`Lane::NmiSafe`], also in an NMI, and on top of itself on the same CPU, and without
+    ///    waiting for another CPU but by a call.
     pub const unsafe fn new(lane: Lane, entry: Entry, arg: *mut c_void) -> Self {
         Self {
             entry,

@@ -35,7 +35,9 @@ struct cpumask;
 enum xcall_lane {
 	/*
 	 * Anywhere, an NMI included, and on top of itself on the same CPU at
-	 * any instruction: no locks, no faults, no printing.
+	 * any instruction: no locks, no faults, no printing, and no waiting
+	 * for another CPU but by a call: that one may be below an NMI that
+	 * waits for this function. Clocks may wait: use xcall_now_ns().
 	 */
 	XCALL_NMI_SAFE = 0,
 	/* With interrupts off, never on top of code that had them off. */
@@ -164,6 +166,17 @@ int xcall_post_many(const struct cpumask *targets, const struct xcall_work *work
  * module must stay.
  */
 int xcall_flush(u64 within_ns);
+
+/**
+ * xcall_now_ns() - the monotonic clock, for called functions
+ *
+ * ktime_get_mono_fast_ns(), but it never waits for another CPU. That one does
+ * where the clock source is the HPET and it is read outside an NMI.
+ *
+ * Context: any.
+ * Return: nanoseconds.
+ */
+u64 xcall_now_ns(void);
 
 #define XCALL_LATENCY_BUCKETS	40
 

@@ -169,6 +169,7 @@ extern "C" {
     pub fn xcall_post(cpu: u32, work: *const Work) -> i32;
     pub fn xcall_post_many(targets: *const u64, work: *const Work, missed: *mut u64) -> i32;
     pub fn xcall_flush(within_ns: u64) -> i32;
+    pub fn xcall_now_ns() -> u64;
     pub fn xcall_cpu_stats(cpu: u32, stats: *mut Stats) -> i32;
     pub fn xcall_total_stats(stats: *mut Stats);
     pub fn xcall_doorbell(index: u32, doorbell: *mut Doorbell) -> i32;
