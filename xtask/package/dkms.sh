@@ -42,13 +42,7 @@ apt-get install --yes --no-install-recommends /build/*.deb
 dkms status
 dkms status -m xcall -v "$version" -k "$release" | grep -q installed || fail "not installed"
 cp "$kept/log/make.log" /build/make.log
-module=$(modinfo -k "$release" -n xcall)
-echo "$module"
-case $module in
-*.xz) xz --decompress --stdout "$module" >/build/xcall.ko ;;
-*) cp "$module" /build/xcall.ko ;;
-esac
-modprobe --set-version "$release" --show-depends xcall
+sh /repo/xtask/package/take-installed.sh "$release"
 
 say "the sample, as README.Debian has it"
 cp -r /usr/share/doc/xcall-dkms/examples/xcall_sample /tmp

@@ -15,9 +15,4 @@ make "KDIR=$headers" >/build/make.log 2>&1 || { cat /build/make.log; exit 1; }
 make "KDIR=$headers" install
 installed=$(find "/lib/modules/$release/updates" -name '*.ko*' | sed 's,.*/,,; s,\..*,,' | sort | tr '\n' ' ')
 [ "$installed" = "xcall xcall_stress " ] || { echo "make-install.sh: installed: $installed" >&2; exit 1; }
-modprobe --set-version "$release" --show-depends xcall
-module=$(modinfo -k "$release" -n xcall)
-case $module in
-*.xz) xz --decompress --stdout "$module" >/build/xcall.ko ;;
-*) cp "$module" /build/xcall.ko ;;
-esac
+sh /repo/xtask/package/take-installed.sh "$release"

@@ -10,7 +10,7 @@ use crate::storms::{self, Weather};
 use crate::test;
 use crate::vm::{self, Boot, Program};
 use crate::{build, guest_programs};
-use anyhow::{bail, ensure, Result};
+use anyhow::{ensure, Result};
 
 /// A machine, and how it is known by its console.
 pub struct Unusual {
@@ -128,11 +128,7 @@ impl Unusual {
         boot.modules = build::modules(&machine.tools, boot.kernel, false)?;
         boot.copies.extend(guest_programs::all()?);
         let outcome = vm::boot(machine, &boot)?;
-        if let Some(failure) = outcome.failure() {
-            bail!("{failure}");
-        }
-        let status = outcome.exit_code();
-        ensure!(status == 0, "exit status {status}");
+        outcome.ended_with(0)?;
         Ok(outcome.console)
     }
 }

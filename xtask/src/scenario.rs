@@ -31,7 +31,7 @@ use crate::platform::Platform;
 use crate::setup::Machine;
 use crate::vm::{self, Boot, Program};
 use crate::{build, domain, guest_programs, monitor, repo, without};
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use std::fs;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -111,17 +111,7 @@ impl Scenario {
         let outcome = vm::boot(machine, &boot);
         drop(boot);
         wishes.join().expect("it does not panic")?;
-        let outcome = outcome?;
-        if let Some(failure) = outcome.failure() {
-            bail!("{failure}");
-        }
-        let status = outcome.exit_code();
-        ensure!(
-            status == self.status,
-            "exit status {status}, not {}",
-            self.status
-        );
-        Ok(())
+        outcome?.ended_with(self.status)
     }
 }
 

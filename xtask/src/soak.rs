@@ -11,7 +11,7 @@ use crate::setup::{self, Machine};
 use crate::storms::Report;
 use crate::vm::{self, Boot, Program};
 use crate::{build, guest_programs, table};
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -80,11 +80,7 @@ pub fn command(args: &Args) -> Result<()> {
     let mut sum = Sum::default();
     outcome.stdout.lines().for_each(|line| sum.take(line));
     print!("{}", table::render(HEADER, &[sum.row(args)]));
-    if let Some(failure) = outcome.failure() {
-        bail!("{failure}");
-    }
-    let status = outcome.exit_code();
-    ensure!(status == 0, "exit status {status}");
+    outcome.ended_with(0)?;
     sum.judge()
 }
 

@@ -7,7 +7,8 @@ use crate::setup::{self, Machine};
 use crate::storms::{self, Weather};
 use crate::vm::Outcome;
 use crate::{
-    build, child, defects, dkms, loom, machines, package, repo, scenario, signals, table, without,
+    build, child, defects, install, loom, machines, package, repo, scenario, signals, table,
+    without,
 };
 use anyhow::{bail, Context, Result};
 use std::fs;
@@ -81,7 +82,7 @@ pub fn command(args: &Args) -> Result<u8> {
         steps.run("package", || package::check(&machine()?.tools))?;
         for kernel in kernels {
             let name = format!("package {}", kernel.name());
-            steps.run(&name, || dkms::check(machine()?, kernel))?;
+            steps.run(&name, || install::check_package(machine()?, kernel))?;
         }
         // Kbuild does the same for all of them; the builds above say how it goes with each.
         let by_hand = kernels
@@ -89,7 +90,7 @@ pub fn command(args: &Args) -> Result<u8> {
             .take(if args.all { kernels.len() } else { 1 });
         for kernel in by_hand {
             let name = format!("make install {}", kernel.name());
-            steps.run(&name, || dkms::check_make_install(machine()?, kernel))?;
+            steps.run(&name, || install::check_make_install(machine()?, kernel))?;
         }
     }
     let scenarios = scenario::all()?;

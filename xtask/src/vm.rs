@@ -27,7 +27,7 @@ use crate::ports::{self, Marks, Stream};
 use crate::qemu::Qemu;
 use crate::setup::{self, Machine};
 use crate::{domain, guest_programs, kernel_image, terminal};
-use anyhow::{ensure, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write as _};
@@ -181,6 +181,16 @@ impl Outcome {
         let _ = write!(text, "command: {}", self.command_line);
         Some(text)
     }
+
+    /// Fails unless the guest is well and its command ended with `status`.
+    pub fn ended_with(&self, status: u8) -> Result<()> {
+        if let Some(failure) = self.failure() {
+            bail!("{failure}");
+        }
+        let ended = self.exit_code();
+        ensure!(ended == status, "exit status {ended}, not {status}");
+        Ok(())
+    }
 }
 
 /// A kernel that has not run its first program by then never will.
@@ -201,6 +211,11 @@ pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
     eprintln!("{}", outcome.failure().unwrap_or_default());
     eprintln!("guest: no further than that, before its first program; once more");
     boot_once(machine, boot)
+}
+
+/// Whether the kernel came to its first program. That of a guest of a dom0 does not say.
+fn has_first_program(boot: &Boot, console: &str) -> bool {
+    boot.platform.has_dom0() || console.contains(FIRST_PROGRAM)
 }
 
 fn boot_once(machine: &Machine, boot: &Boot) -> Result<Outcome> {
@@ -292,8 +307,7 @@ fn boot_once(machine: &Machine, boot: &Boot) -> Result<Outcome> {
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
                 let stuck = start.elapsed() >= FIRST_PROGRAM_LIMIT
-                    && !boot.platform.has_dom0()
-                    && !lock(&console).contains(FIRST_PROGRAM);
+                    && !has_first_program(boot, &lock(&console));
                 outcome.timed_out =
                     stuck || deadline.is_some_and(|deadline| Instant::now() >= deadline);
                 if outcome.timed_out || qemu.poll()?.is_some() || crate::signals::interrupted() {
@@ -316,7 +330,7 @@ fn boot_once(machine: &Machine, boot: &Boot) -> Result<Outcome> {
         outcome.stderr = err.join().unwrap_or_default().text;
     }
     outcome.console = std::mem::take(&mut lock(&console));
-    outcome.stuck = !boot.platform.has_dom0() && !outcome.console.contains(FIRST_PROGRAM);
+    outcome.stuck = !has_first_program(boot, &outcome.console);
     let said = format!("{}{dmesg}", outcome.console);
     outcome
         .complaints

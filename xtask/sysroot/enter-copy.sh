@@ -12,11 +12,4 @@ mount -t tmpfs tmpfs "$memory"
 mkdir "$memory/changes" "$memory/work" "$memory/root"
 mount -t overlay -o "lowerdir=$root,upperdir=$memory/changes,workdir=$memory/work" \
 	overlay "$memory/root"
-root=$memory/root
-mount -t proc proc "$root/proc"
-mount --rbind /dev "$root/dev"
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-mount --bind "$repository" "$root/repo"
-mount -o remount,bind,ro "$root/repo"
-mount --bind "$build" "$root/build"
-exec chroot "$root" /usr/bin/env --ignore-environment "$@"
+exec "$(dirname "$0")/run-in.sh" "$memory/root" "$repository" "$build" "$@"

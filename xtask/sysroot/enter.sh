@@ -8,11 +8,5 @@ root=$1 repository=$2 build=$3 cache=$4
 shift 4
 mount --bind "$root" "$root"
 mount -o remount,bind,ro "$root"
-mount -t proc proc "$root/proc"
-mount --rbind /dev "$root/dev"
-mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
-mount --bind "$repository" "$root/repo"
-mount -o remount,bind,ro "$root/repo"
-mount --bind "$build" "$root/build"
 mount --bind "$cache" "$root/cache"
-exec chroot "$root" /usr/bin/env --ignore-environment "$@"
+exec "$(dirname "$0")/run-in.sh" "$root" "$repository" "$build" "$@"

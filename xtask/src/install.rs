@@ -11,7 +11,7 @@ use crate::platform::Platform;
 use crate::setup::{Machine, Tools};
 use crate::vm::{self, Boot, Program};
 use crate::{build, guest_programs, repo};
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{ensure, Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ const USE: &str = include_str!("../package/use.sh");
 
 /// Installs the package with the dkms of the Debian release that `kernel` is from, on a machine
 /// without Rust; uses the module in a guest; removes the package, and nothing is left.
-pub fn check(machine: &Machine, kernel: &'static Kernel) -> Result<()> {
+pub fn check_package(machine: &Machine, kernel: &'static Kernel) -> Result<()> {
     let tools = &machine.tools;
     let deb = package::make(tools)?;
     let name = kernel.name();
@@ -107,13 +107,7 @@ fn use_in_guest(machine: &Machine, kernel: &'static Kernel, place: &Path) -> Res
     let sample = place.join("xcall_sample.ko");
     boot.modules.extend(sample.exists().then_some(sample));
     boot.copies.extend(guest_programs::all()?);
-    let outcome = vm::boot(machine, &boot)?;
-    if let Some(failure) = outcome.failure() {
-        bail!("{failure}");
-    }
-    let status = outcome.exit_code();
-    ensure!(status == 0, "exit status {status}");
-    Ok(())
+    vm::boot(machine, &boot)?.ended_with(0)
 }
 
 /// The module of that name, built from source.
