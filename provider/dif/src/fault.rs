@@ -38,7 +38,12 @@ impl Trouble {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at instruction {}", self.kind.name(), self.instruction)?;
+        write!(
+            f,
+            "{} at instruction {}",
+            self.kind.name(),
+            self.instruction
+        )?;
         match self.address {
             0 => Ok(()),
             address => write!(f, ", address {address:#x}"),

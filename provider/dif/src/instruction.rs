@@ -6,7 +6,7 @@
 
 use core::fmt;
 use dtrace_interface::dif::{Instruction as Word, INTEGER_REGISTERS};
-use dtrace_interface::Opcode::Opcode;
+use dtrace_interface::opcode::Opcode;
 
 /// Integer registers of a program; `%r0` reads as zero.
 pub const REGISTERS: usize = INTEGER_REGISTERS;

@@ -131,7 +131,10 @@ impl<'a> Machine<'a> {
             let word = program.object.instructions.get(at as usize);
             let word = *word.ok_or_else(illegal)?;
             let instruction = Instruction::decode(word).map_err(|_| illegal())?;
-            match self.step(program, environment, instruction).map_err(fault)? {
+            match self
+                .step(program, environment, instruction)
+                .map_err(fault)?
+            {
                 Step::Done(value) => return Ok(value),
                 Step::Next => at = at.checked_add(1).ok_or_else(illegal)?,
                 Step::To(target) if target > at => at = target,
@@ -367,8 +370,7 @@ impl<'a> Machine<'a> {
                     strings: program.object.strings,
                     environment,
                 };
-                let value =
-                    call::call(&mut access, &self.tuple, &mut self.tokens, subroutine)?;
+                let value = call::call(&mut access, &self.tuple, &mut self.tokens, subroutine)?;
                 self.set(rd, value);
             }
             Instruction::PushReference { kind, size, rs } => {

@@ -49,11 +49,7 @@ fn range(start: u32, length: usize) -> Option<core::ops::Range<usize>> {
 }
 
 /// Words of a window that are shared: each byte of `into` in turn from the words at `offset`.
-fn read_words(
-    word: impl Fn(u32) -> Option<u64>,
-    offset: u32,
-    into: &mut [u8],
-) -> Option<()> {
+fn read_words(word: impl Fn(u32) -> Option<u64>, offset: u32, into: &mut [u8]) -> Option<()> {
     let mut offset = offset;
     let mut rest = into;
     while !rest.is_empty() {
@@ -368,9 +364,9 @@ impl Bytes {
             let last = self.line.get_mut(self.from..).unwrap_or_default();
             access.read(self.space, self.address, last)?;
         }
-        self.line.get(self.from).copied().ok_or(Trouble::at(
-            FaultKind::BadAddress,
-            self.address,
-        ))
+        self.line
+            .get(self.from)
+            .copied()
+            .ok_or(Trouble::at(FaultKind::BadAddress, self.address))
     }
 }

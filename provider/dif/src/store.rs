@@ -367,12 +367,8 @@ impl<'a> Store<'a> {
         };
         // AcqRel unlink:D, pairs with search:B. It fails if the predecessor was removed as well: its
         // word has a mark then (I2).
-        let swung = word.compare_exchange(
-            pointer(chunk),
-            next,
-            Ordering::AcqRel,
-            Ordering::Relaxed,
-        );
+        let swung =
+            word.compare_exchange(pointer(chunk), next, Ordering::AcqRel, Ordering::Relaxed);
         if swung.is_ok() {
             self.push_dirty(cpu, chunk);
         }
@@ -446,8 +442,7 @@ impl<'a> Store<'a> {
             let rest = self.load(chunk, LINK);
             // The head is the one that was seen, so its link is (I3). Acquire pop:H; release for the
             // next who pops: what `reclaim:G` showed us it sees as well.
-            let taken =
-                list.compare_exchange(head, rest, Ordering::AcqRel, Ordering::Relaxed);
+            let taken = list.compare_exchange(head, rest, Ordering::AcqRel, Ordering::Relaxed);
             if taken.is_ok() {
                 return Some(chunk);
             }
@@ -467,12 +462,8 @@ impl<'a> Store<'a> {
             link.store(head, Ordering::Relaxed);
             // Release reclaim:G, pairs with pop:H: the links. Each failure is a chunk that was
             // popped, and there are only so many.
-            match list.compare_exchange(
-                head,
-                pointer(first),
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
+            match list.compare_exchange(head, pointer(first), Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
@@ -490,12 +481,8 @@ impl<'a> Store<'a> {
         for _ in 0..TRIES {
             link.store(head, Ordering::Relaxed);
             // Release dirty:E, pairs with rinse:F: the links.
-            match list.compare_exchange(
-                head,
-                pointer(chunk),
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
+            match list.compare_exchange(head, pointer(chunk), Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(now) => head = now,
             }
@@ -582,7 +569,9 @@ fn chunk_of(word: u64) -> Option<u32> {
 }
 
 fn word_of(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |word| u64::from_ne_bytes(*word))
+    bytes
+        .first_chunk()
+        .map_or(0, |word| u64::from_ne_bytes(*word))
 }
 
 fn hash(key: &[u8]) -> u64 {

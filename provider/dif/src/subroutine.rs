@@ -9,8 +9,8 @@ pub fn is_supported(subroutine: Subroutine) -> bool {
     use Subroutine::*;
     match subroutine {
         Rand | Copyin | Copyinstr | Progenyof | Strlen | Alloca | Bcopy | Copyinto | Strjoin
-        | Lltostr | Basename | Dirname | Cleanpath | Strchr | Strrchr | Strstr | Strtok | Substr
-        | Index | Rindex | Htons | Htonl | Htonll | Ntohs | Ntohl | Ntohll => true,
+        | Lltostr | Basename | Dirname | Cleanpath | Strchr | Strrchr | Strstr | Strtok
+        | Substr | Index | Rindex | Htons | Htonl | Htonll | Ntohs | Ntohl | Ntohll => true,
         MutexOwned | MutexOwner | MutexTypeAdaptive | MutexTypeSpin | RwReadHeld | RwWriteHeld
         | RwIsWriter | Speculation | Copyout | Copyoutstr | Msgdsize | Msgsize | Getmajor
         | Getminor | DdiPathname | InetNtop | InetNtoa | InetNtoa6 | DPath | LinkNtop => false,

@@ -383,13 +383,7 @@ impl TupleEstimate {
         }
     }
 
-    fn dynamic(
-        &mut self,
-        declared: &Declarations<'_>,
-        scope: Scope,
-        variable: u16,
-        kind: Kind,
-    ) {
+    fn dynamic(&mut self, declared: &Declarations<'_>, scope: Scope, variable: u16, kind: Kind) {
         let Some(slot) = declared.of_kind(scope, variable, kind) else {
             return;
         };

@@ -186,7 +186,11 @@ pub fn declare(
         word: *words,
     };
     if slot.kind != Kind::Undeclared {
-        return match (Slot { word: slot.word, ..new }) == *slot {
+        return match (Slot {
+            word: slot.word,
+            ..new
+        }) == *slot
+        {
             true => Ok(()),
             false => Err(BadDeclaration::Conflict),
         };
