@@ -13,6 +13,7 @@ mod ring_again;
 mod send_drain;
 mod statistics;
 mod tree;
+mod variables;
 mod withdraw;
 
 use xcall::model::Point;
@@ -95,6 +96,7 @@ pub fn all() -> Vec<Model> {
         ring_again::models(),
         tree::models(),
         statistics::models(),
+        variables::models(),
     ]
     .concat()
 }

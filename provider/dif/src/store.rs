@@ -98,6 +98,23 @@ impl Shape {
         })
     }
 
+    /// For models: so many chunks, all in one chain.
+    #[cfg(loom)]
+    pub fn chained(cpus: u32, chunk_words: u32, chunks: u32) -> Self {
+        Self {
+            cpus,
+            chunk_words,
+            buckets: 1,
+            chunks,
+        }
+    }
+
+    /// How many words of memory it takes.
+    #[cfg(loom)]
+    pub fn memory_words(&self) -> usize {
+        self.words()
+    }
+
     /// How many variables fit.
     pub fn chunks(&self) -> u32 {
         self.chunks
