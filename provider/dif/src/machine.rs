@@ -131,15 +131,19 @@ impl<'a> Machine<'a> {
             let word = program.object.instructions.get(at as usize);
             let word = *word.ok_or_else(illegal)?;
             let instruction = Instruction::decode(word).map_err(|_| illegal())?;
-            match self
+            let next = match self
                 .step(program, environment, instruction)
                 .map_err(fault)?
             {
                 Step::Done(value) => return Ok(value),
-                Step::Next => at = at.checked_add(1).ok_or_else(illegal)?,
-                Step::To(target) if target > at => at = target,
-                Step::To(_) => return Err(illegal()),
+                Step::Next => at.saturating_add(1),
+                Step::To(target) => target,
+            };
+            // Forward and inside, or the fault is this instruction's.
+            if next <= at || next as usize >= program.object.instructions.len() {
+                return Err(illegal());
             }
+            at = next;
         }
     }
 

@@ -223,8 +223,7 @@ fn run(state: &mut State, code: &Code, program: &Program<'_>, fake: &mut Fake) -
     assert!(guard.iter().all(|byte| *byte == GUARD));
     state.scratch = scratch;
     if let Err(fault) = result {
-        // One that was not validated may run off its end.
-        assert!(fault.instruction as usize <= code.words.len());
+        assert!((fault.instruction as usize) < code.words.len());
     }
     result.is_ok()
 }
