@@ -22,8 +22,8 @@ pub const TUPLE_DEPTH: usize = 32;
 
 /// Runs the programs of one clause in one firing, one after the other: predicate, then actions.
 ///
-/// Made anew for each clause, so scratch is free and the caller cleared the locals. Under 1 KiB,
-/// and what it takes of the stack while it runs is under 1 KiB as well.
+/// Made anew for each clause, so scratch is free and the caller cleared the locals. It has under
+/// 1 KiB, and running it takes about 1 KiB of stack, the environment's share not counted.
 #[derive(Debug)]
 pub struct Machine<'a> {
     memory: Memory<'a>,
@@ -274,7 +274,8 @@ impl<'a> Machine<'a> {
             }
             Instruction::Store { width, r1, rd } => {
                 let (value, address) = (self.get(r1), self.get(rd));
-                if address % width.bytes() as u64 != 0 {
+                // A width is a power of two.
+                if address & (width.bytes() as u64).wrapping_sub(1) != 0 {
                     return Err(Trouble::at(FaultKind::BadAlignment, address));
                 }
                 let bytes = value.to_le_bytes();
