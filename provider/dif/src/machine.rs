@@ -22,7 +22,7 @@ pub const TUPLE_DEPTH: usize = 32;
 
 /// Runs the programs of one clause in one firing, one after the other: predicate, then actions.
 ///
-/// Made anew for each clause, so scratch is free and the caller cleared the locals. It has under
+/// Made anew for each clause: scratch is free then, and the caller cleared the locals. It has under
 /// 1 KiB, and running it takes about 1 KiB of stack, the environment's share not counted.
 #[derive(Debug)]
 pub struct Machine<'a> {
@@ -32,6 +32,14 @@ pub struct Machine<'a> {
     comparison: Comparison,
     pub(crate) tuple: Tuple,
     pub(crate) tokens: Tokens,
+}
+
+/// How far a clause is: what its programs took of scratch, and where `strtok` stands. Who cannot
+/// keep a [`Machine`] from one program to the next keeps this.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    used: usize,
+    tokens: Tokens,
 }
 
 /// What the last comparison found.
@@ -97,16 +105,30 @@ enum Step {
 impl<'a> Machine<'a> {
     /// For a clause that begins.
     pub fn new(memory: Memory<'a>) -> Self {
+        Self::resume(memory, Progress::default())
+    }
+
+    /// For a clause that came so far, with the same memory.
+    pub fn resume(memory: Memory<'a>, progress: Progress) -> Self {
+        let Progress { used, tokens } = progress;
         Self {
             memory,
-            used: 0,
+            used,
             registers: [0; REGISTERS],
             comparison: Comparison::NONE,
             tuple: Tuple {
                 entries: [Entry::default(); TUPLE_DEPTH],
                 depth: 0,
             },
-            tokens: Tokens::default(),
+            tokens,
+        }
+    }
+
+    /// How far the clause is.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            used: self.used,
+            tokens: self.tokens,
         }
     }
 
