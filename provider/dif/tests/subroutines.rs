@@ -249,6 +249,11 @@ fn strings(longest: usize) -> Vec<String> {
 
 #[test]
 fn positions() {
+    let mut state = State::new();
+    let mut number = |subroutine, arguments: &[Arg<'_>]| {
+        let (value, _) = state.run(&calling(subroutine, arguments)).unwrap();
+        value as i64
+    };
     for string in strings(5) {
         for part in strings(3) {
             let length = string.len() as i64;
