@@ -8,7 +8,7 @@ use crate::address::Window;
 use crate::call;
 use crate::fault::{Fault, FaultKind, Trouble};
 use crate::instruction::{Binary, Condition, Instruction, Register, Scope, Space, REGISTERS};
-use crate::memory::{Access, Bytes, Memory};
+use crate::memory::{Access, Bytes, Memory, MAX_TOUCHED};
 use crate::object::Program;
 use crate::primitive::Ordering as MemoryOrdering;
 use crate::variables::{Kind, Slot};
@@ -27,11 +27,12 @@ pub const TUPLE_DEPTH: usize = 32;
 #[derive(Debug)]
 pub struct Machine<'a> {
     memory: Memory<'a>,
-    pub(crate) used: usize,
+    used: usize,
+    left: u32,
     registers: [u64; REGISTERS],
     comparison: Comparison,
-    pub(crate) tuple: Tuple,
-    pub(crate) tokens: Tokens,
+    tuple: Tuple,
+    tokens: Tokens,
 }
 
 /// How far a clause is: what its programs took of scratch, and where `strtok` stands. Who cannot
@@ -114,6 +115,7 @@ impl<'a> Machine<'a> {
         Self {
             memory,
             used,
+            left: 0,
             registers: [0; REGISTERS],
             comparison: Comparison::NONE,
             tuple: Tuple {
@@ -142,6 +144,7 @@ impl<'a> Machine<'a> {
         self.registers = [0; REGISTERS];
         self.comparison = Comparison::NONE;
         self.tuple.depth = 0;
+        self.left = MAX_TOUCHED;
         let mut at: u32 = 0;
         loop {
             let fault = |trouble: Trouble| Fault {
@@ -195,6 +198,7 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         let string = program.object.return_type.kind == TYPE_STRING;
+        self.left = MAX_TOUCHED;
         let mut access = self.access(program, environment);
         if !string {
             return access.read(Space::Kernel, value, into).map_err(fault);
@@ -224,6 +228,7 @@ impl<'a> Machine<'a> {
         Access {
             memory: &mut self.memory,
             used: &mut self.used,
+            left: &mut self.left,
             strings: program.object.strings,
             environment,
         }
@@ -394,6 +399,7 @@ impl<'a> Machine<'a> {
                 let mut access = Access {
                     memory: &mut self.memory,
                     used: &mut self.used,
+                    left: &mut self.left,
                     strings: program.object.strings,
                     environment,
                 };
@@ -574,6 +580,7 @@ impl<'a> Machine<'a> {
         let mut access = Access {
             memory: &mut self.memory,
             used: &mut self.used,
+            left: &mut self.left,
             strings: program.object.strings,
             environment,
         };
