@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What dtrace.ko's Rust side asks of the kernel's headers. Context: any, NMI
+ * included, unless it says otherwise; "task" means that it may sleep.
+ */
+#ifndef DTRACE_SHIM_H
+#define DTRACE_SHIM_H
+
+#include <linux/types.h>
+
+struct pt_regs;
+struct tracepoint;
+
+/* ---- this CPU ---- */
+unsigned int dtrace_shim_smp_processor_id(void);
+unsigned int dtrace_shim_nr_cpu_ids(void);
+unsigned long dtrace_shim_local_irq_save(void);
+void dtrace_shim_local_irq_restore(unsigned long flags);
+/* How many of those are online. A number, old when it returns. */
+unsigned int dtrace_shim_num_online_cpus(void);
+
+/* ---- tasks ---- */
+bool dtrace_shim_capable(void);
+/* 0, or what kernel lockdown answers to reading kernel memory: -EPERM. */
+int dtrace_shim_locked_down(void);
+bool dtrace_shim_in_compat_syscall(void);
+void dtrace_shim_lock(void);
+void dtrace_shim_unlock(void);
+void dtrace_shim_cpus_read_lock(void);
+void dtrace_shim_cpus_read_unlock(void);
+bool dtrace_shim_cpu_online(unsigned int cpu);
+bool dtrace_shim_cpu_possible(unsigned int cpu);
+void dtrace_shim_msleep(unsigned int ms);
+void dtrace_shim_cond_resched(void);
+/* Zeroed. Never faults, from whatever context it is read. NULL: no memory. */
+void *dtrace_shim_vzalloc(unsigned long size);
+void dtrace_shim_vfree(const void *memory);
+
+/* ---- the current task ---- */
+u64 dtrace_shim_current(void);
+u32 dtrace_shim_tgid(void);
+u32 dtrace_shim_pid(void);
+u32 dtrace_shim_ppid(void);
+u32 dtrace_shim_uid(void);
+u32 dtrace_shim_gid(void);
+/* When it began, in nanoseconds of the monotonic clock. */
+u64 dtrace_shim_start_time(void);
+/* How long it ran on a CPU, in nanoseconds, as of the scheduler's last look. */
+u64 dtrace_shim_runtime(void);
+#define DTRACE_SHIM_COMM	16
+/* DTRACE_SHIM_COMM bytes, ended by a NUL. */
+void dtrace_shim_comm(char *comm);
+u64 dtrace_shim_walltimestamp(void);
+
+/* ---- memory that may not be there: 0 or -EFAULT ---- */
+long dtrace_shim_copy_from_kernel(void *to, u64 from, unsigned long size);
+long dtrace_shim_copy_from_user(void *to, u64 from, unsigned long size);
+/* Return addresses from the caller on, in the kernel; how many. */
+unsigned int dtrace_shim_stack(unsigned long *addresses, unsigned int count);
+
+/* ---- system calls ---- */
+/* By the number of an ABI (native, ia32, x32) and a call's in it; NULL: none. */
+const char *dtrace_shim_syscall_name(unsigned int abi, unsigned int number);
+void dtrace_shim_syscall_arguments(const struct pt_regs *regs, u64 *arguments);
+/* Tracepoints by the names they have in the kernel; task. */
+int dtrace_shim_sys_enter_register(void);
+int dtrace_shim_sys_exit_register(void);
+/* No probe runs any more when they return. */
+void dtrace_shim_sys_enter_unregister(void);
+void dtrace_shim_sys_exit_unregister(void);
+
+/* ---- in Rust: system calls, with preemption off ---- */
+void dtrace_sys_enter(const struct pt_regs *regs, s64 id, bool ia32, u64 task);
+void dtrace_sys_exit(s64 value, u64 task);
+
+#endif

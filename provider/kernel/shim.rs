@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+//! shim.h, for Rust. Contexts are told there.
+#![allow(dead_code)]
+
+use kernel::prelude::*;
+
+/// Bytes of a task's name, with its NUL.
+pub(crate) const COMM: usize = 16;
+
+extern "C" {
+    pub(crate) fn dtrace_shim_smp_processor_id() -> c_uint;
+    pub(crate) fn dtrace_shim_nr_cpu_ids() -> c_uint;
+    pub(crate) fn dtrace_shim_local_irq_save() -> c_ulong;
+    pub(crate) fn dtrace_shim_local_irq_restore(flags: c_ulong);
+    pub(crate) fn dtrace_shim_num_online_cpus() -> c_uint;
+
+    pub(crate) fn dtrace_shim_capable() -> bool;
+    pub(crate) fn dtrace_shim_locked_down() -> c_int;
+    pub(crate) fn dtrace_shim_in_compat_syscall() -> bool;
+    pub(crate) fn dtrace_shim_lock();
+    pub(crate) fn dtrace_shim_unlock();
+    pub(crate) fn dtrace_shim_cpus_read_lock();
+    pub(crate) fn dtrace_shim_cpus_read_unlock();
+    pub(crate) fn dtrace_shim_cpu_online(cpu: c_uint) -> bool;
+    pub(crate) fn dtrace_shim_cpu_possible(cpu: c_uint) -> bool;
+    pub(crate) fn dtrace_shim_msleep(ms: c_uint);
+    pub(crate) fn dtrace_shim_cond_resched();
+    pub(crate) fn dtrace_shim_vzalloc(size: c_ulong) -> *mut c_void;
+    pub(crate) fn dtrace_shim_vfree(memory: *const c_void);
+
+    pub(crate) fn dtrace_shim_current() -> u64;
+    pub(crate) fn dtrace_shim_tgid() -> u32;
+    pub(crate) fn dtrace_shim_pid() -> u32;
+    pub(crate) fn dtrace_shim_ppid() -> u32;
+    pub(crate) fn dtrace_shim_uid() -> u32;
+    pub(crate) fn dtrace_shim_gid() -> u32;
+    pub(crate) fn dtrace_shim_start_time() -> u64;
+    pub(crate) fn dtrace_shim_runtime() -> u64;
+    pub(crate) fn dtrace_shim_comm(comm: *mut u8);
+    pub(crate) fn dtrace_shim_walltimestamp() -> u64;
+
+    pub(crate) fn dtrace_shim_copy_from_kernel(to: *mut c_void, from: u64, size: c_ulong) -> c_long;
+    pub(crate) fn dtrace_shim_copy_from_user(to: *mut c_void, from: u64, size: c_ulong) -> c_long;
+    pub(crate) fn dtrace_shim_stack(addresses: *mut u64, count: c_uint) -> c_uint;
+
+    pub(crate) fn dtrace_shim_syscall_name(abi: c_uint, number: c_uint) -> *const u8;
+    pub(crate) fn dtrace_shim_syscall_arguments(regs: *const c_void, arguments: *mut u64);
+    pub(crate) fn dtrace_shim_sys_enter_register() -> c_int;
+    pub(crate) fn dtrace_shim_sys_exit_register() -> c_int;
+    pub(crate) fn dtrace_shim_sys_enter_unregister();
+    pub(crate) fn dtrace_shim_sys_exit_unregister();
+}
