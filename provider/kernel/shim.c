@@ -7,10 +7,12 @@
 #include <linux/cred.h>
 #include <linux/delay.h>
 #include <linux/irqflags.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/security.h>
+#include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/stacktrace.h>
 #include <linux/string.h>
@@ -18,7 +20,6 @@
 #include <linux/uaccess.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
-#include <linux/vmalloc.h>
 
 #include "shim.h"
 
@@ -111,14 +112,14 @@ void dtrace_shim_cond_resched(void)
 	cond_resched();
 }
 
-void *dtrace_shim_vzalloc(unsigned long size)
+void *dtrace_shim_kvzalloc(size_t size)
 {
-	return vzalloc(size);
+	return kvzalloc(size, GFP_KERNEL | __GFP_NOWARN);
 }
 
-void dtrace_shim_vfree(const void *memory)
+void dtrace_shim_kvfree(const void *memory)
 {
-	vfree(memory);
+	kvfree(memory);
 }
 
 /* ---- the current task ----------------------------------------------------------------- */

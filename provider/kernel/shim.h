@@ -32,9 +32,12 @@ bool dtrace_shim_cpu_online(unsigned int cpu);
 bool dtrace_shim_cpu_possible(unsigned int cpu);
 void dtrace_shim_msleep(unsigned int ms);
 void dtrace_shim_cond_resched(void);
-/* Zeroed. Never faults, from whatever context it is read. NULL: no memory. */
-void *dtrace_shim_vzalloc(unsigned long size);
-void dtrace_shim_vfree(const void *memory);
+/*
+ * Zeroed; aligned to its size where that is a power of two, up to a page. It
+ * never faults, from whatever context it is read. NULL: no memory.
+ */
+void *dtrace_shim_kvzalloc(size_t size);
+void dtrace_shim_kvfree(const void *memory);
 
 /* ---- the current task ---- */
 u64 dtrace_shim_current(void);

@@ -25,8 +25,8 @@ extern "C" {
     pub(crate) fn dtrace_shim_cpu_possible(cpu: c_uint) -> bool;
     pub(crate) fn dtrace_shim_msleep(ms: c_uint);
     pub(crate) fn dtrace_shim_cond_resched();
-    pub(crate) fn dtrace_shim_vzalloc(size: c_ulong) -> *mut c_void;
-    pub(crate) fn dtrace_shim_vfree(memory: *const c_void);
+    pub(crate) fn dtrace_shim_kvzalloc(size: usize) -> *mut c_void;
+    pub(crate) fn dtrace_shim_kvfree(memory: *const c_void);
 
     pub(crate) fn dtrace_shim_current() -> u64;
     pub(crate) fn dtrace_shim_tgid() -> u32;
