@@ -72,6 +72,21 @@ int dtrace_shim_sys_exit_register(void);
 void dtrace_shim_sys_enter_unregister(void);
 void dtrace_shim_sys_exit_unregister(void);
 
+/* ---- timers; task ---- */
+#define DTRACE_SHIM_ANY_CPU	(~0u)
+/*
+ * A timer that fires each period_ns on one CPU, which is online and stays so
+ * meanwhile, or wherever this runs; when that goes offline, on no other, or on
+ * any. NULL: no memory.
+ */
+void *dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns);
+/* Waits until it has fired for the last time. */
+void dtrace_shim_timer_stop(void *timer);
+
+/* ---- in Rust: a timer, in hard interrupt context ---- */
+/* Where the interrupt came: in the kernel or in user space, the other is 0. */
+void dtrace_timer_fired(u32 probe, u64 pc, u64 user_pc);
+
 /* ---- in Rust: system calls, with preemption off ---- */
 void dtrace_sys_enter(const struct pt_regs *regs, s64 id, bool ia32, u64 task);
 void dtrace_sys_exit(s64 value, u64 task);

@@ -7,6 +7,9 @@ use kernel::prelude::*;
 /// Bytes of a task's name, with its NUL.
 pub(crate) const COMM: usize = 16;
 
+/// For [`dtrace_shim_timer_start`]: wherever.
+pub(crate) const ANY_CPU: c_uint = c_uint::MAX;
+
 extern "C" {
     pub(crate) fn dtrace_shim_smp_processor_id() -> c_uint;
     pub(crate) fn dtrace_shim_nr_cpu_ids() -> c_uint;
@@ -49,4 +52,7 @@ extern "C" {
     pub(crate) fn dtrace_shim_sys_exit_register() -> c_int;
     pub(crate) fn dtrace_shim_sys_enter_unregister();
     pub(crate) fn dtrace_shim_sys_exit_unregister();
+
+    pub(crate) fn dtrace_shim_timer_start(cpu: c_uint, probe: u32, period_ns: u64) -> *mut c_void;
+    pub(crate) fn dtrace_shim_timer_stop(timer: *mut c_void);
 }
