@@ -9,6 +9,7 @@
 #include <linux/irqflags.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
+#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/security.h>
@@ -20,6 +21,8 @@
 #include <linux/uaccess.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
+#include <asm/processor.h>
+#include <asm/ptrace.h>
 
 #include "shim.h"
 
@@ -155,6 +158,20 @@ noinstr u32 dtrace_shim_gid(void)
 	return __kgid_val(current_gid());
 }
 
+noinstr bool dtrace_shim_is_progeny(u32 tgid, unsigned int generations)
+{
+	const struct task_struct *task = current;
+
+	while (generations-- && task->tgid != tgid && task->pid)
+		task = rcu_dereference_raw(task->real_parent);
+	return task->tgid == tgid;
+}
+
+noinstr bool dtrace_shim_in_interrupt(void)
+{
+	return in_nmi() || in_hardirq() || in_serving_softirq();
+}
+
 noinstr u64 dtrace_shim_start_time(void)
 {
 	return current->start_time;
@@ -192,4 +209,12 @@ noinstr long dtrace_shim_copy_from_user(void *to, u64 from, unsigned long size)
 noinstr unsigned int dtrace_shim_stack(unsigned long *addresses, unsigned int count)
 {
 	return stack_trace_save(addresses, count, 1);
+}
+
+noinstr void dtrace_shim_user_frame(u64 *pc, u64 *frame)
+{
+	bool user = !(current->flags & PF_KTHREAD);
+
+	*pc = user ? task_pt_regs(current)->ip : 0;
+	*frame = user ? task_pt_regs(current)->bp : 0;
 }

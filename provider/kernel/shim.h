@@ -46,6 +46,10 @@ u32 dtrace_shim_pid(void);
 u32 dtrace_shim_ppid(void);
 u32 dtrace_shim_uid(void);
 u32 dtrace_shim_gid(void);
+/* Whether it is that task, or one of its ancestors up to that generation is. */
+bool dtrace_shim_is_progeny(u32 tgid, unsigned int generations);
+/* Whether an interrupt or NMI has come on top of it. */
+bool dtrace_shim_in_interrupt(void);
 /* When it began, in nanoseconds of the monotonic clock. */
 u64 dtrace_shim_start_time(void);
 /* How long it ran on a CPU, in nanoseconds, as of the scheduler's last look. */
@@ -60,6 +64,12 @@ long dtrace_shim_copy_from_kernel(void *to, u64 from, unsigned long size);
 long dtrace_shim_copy_from_user(void *to, u64 from, unsigned long size);
 /* Return addresses from the caller on, in the kernel; how many. */
 unsigned int dtrace_shim_stack(unsigned long *addresses, unsigned int count);
+
+/*
+ * Where the current task's user code stands: its next instruction and its frame
+ * pointer. Zeros: it has none.
+ */
+void dtrace_shim_user_frame(u64 *pc, u64 *frame);
 
 /* ---- system calls ---- */
 /* By the number of an ABI (native, ia32, x32) and a call's in it; NULL: none. */

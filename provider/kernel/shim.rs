@@ -37,6 +37,8 @@ extern "C" {
     pub(crate) fn dtrace_shim_ppid() -> u32;
     pub(crate) fn dtrace_shim_uid() -> u32;
     pub(crate) fn dtrace_shim_gid() -> u32;
+    pub(crate) fn dtrace_shim_is_progeny(tgid: u32, generations: c_uint) -> bool;
+    pub(crate) fn dtrace_shim_in_interrupt() -> bool;
     pub(crate) fn dtrace_shim_start_time() -> u64;
     pub(crate) fn dtrace_shim_runtime() -> u64;
     pub(crate) fn dtrace_shim_comm(comm: *mut u8);
@@ -45,6 +47,7 @@ extern "C" {
     pub(crate) fn dtrace_shim_copy_from_kernel(to: *mut c_void, from: u64, size: c_ulong) -> c_long;
     pub(crate) fn dtrace_shim_copy_from_user(to: *mut c_void, from: u64, size: c_ulong) -> c_long;
     pub(crate) fn dtrace_shim_stack(addresses: *mut u64, count: c_uint) -> c_uint;
+    pub(crate) fn dtrace_shim_user_frame(pc: *mut u64, frame: *mut u64);
 
     pub(crate) fn dtrace_shim_syscall_name(abi: c_uint, number: c_uint) -> *const u8;
     pub(crate) fn dtrace_shim_syscall_arguments(regs: *const c_void, arguments: *mut u64);
