@@ -2,7 +2,8 @@
 # dtrace.ko: the framework's crates, their kernel glue in Rust, and the C shim.
 rust-modules += dtrace
 module-dtrace-root := provider/kernel/dtrace_main
-module-dtrace-crates := xcall_interface dtrace_interface dtrace_syscall
+module-dtrace-crates := xcall_interface dtrace_interface dof dif dtrace_provider dtrace_program \
+	dtrace_profile dtrace_syscall
 module-dtrace-c := provider/kernel/shim.o provider/kernel/shim_syscall.o provider/kernel/shim_timer.o
 
 # The system calls of the kernel that is built for, by its own headers: lines of [number] = "name".

@@ -9,9 +9,6 @@ use kernel::uaccess::UserSlice;
 /// The largest structure that is copied by way of the stack.
 const LARGEST: usize = 512;
 
-/// The largest DOF that is looked at, in bytes.
-const LARGEST_DOF: usize = 4 << 20;
-
 /// Reads a `T`.
 pub(crate) fn read<T: Plain>(address: usize) -> Result<T> {
     let mut bytes = [0; LARGEST];
@@ -40,19 +37,27 @@ pub(crate) fn after<T: Plain>(address: usize) -> Result<usize> {
     address.checked_add(T::SIZE).ok_or(EFAULT)
 }
 
-/// Reads DOF, as much as its header says. What it says is not looked at further. E2BIG: too much;
-/// EINVAL: less than a header.
-pub(crate) fn read_dof(address: usize) -> Result<KVVec<u8>> {
-    let header: dof::Header = read(address)?;
-    let size = usize::try_from(header.load_size).map_err(|_| E2BIG)?;
-    if size > LARGEST_DOF {
-        return Err(E2BIG);
-    }
-    if size < dof::Header::SIZE {
-        return Err(EINVAL);
-    }
-    let mut bytes = KVVec::from_elem(0, size, GFP_KERNEL)?;
-    let slice = UserSlice::new(UserPtr::from_addr(address), size);
-    slice.reader().read_slice(&mut bytes)?;
+/// Reads DOF, as much as its header says. What it says is not looked at further.
+pub(crate) fn read_dof(address: usize) -> Result<KVVec<u8>, Unread> {
+    let mut head = [0; dof::Header::SIZE];
+    let slice = |size| UserSlice::new(UserPtr::from_addr(address), size);
+    slice(head.len()).reader().read_slice(&mut head)?;
+    let size = ::dof::load_size(&head).map_err(Unread::Header)?;
+    let mut bytes = KVVec::from_elem(0, size, GFP_KERNEL).map_err(Error::from)?;
+    slice(size).reader().read_slice(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Why there is no DOF.
+pub(crate) enum Unread {
+    /// Its header makes no sense.
+    Header(::dof::Error),
+    /// There is no memory, or it is not where the client says.
+    Other(Error),
+}
+
+impl From<Error> for Unread {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
 }

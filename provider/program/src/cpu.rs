@@ -2,6 +2,7 @@
 //! What a CPU has for its programs.
 
 use dtrace_provider::memory::{List, OutOfMemory};
+use dtrace_provider::Surroundings;
 
 /// Bytes that a clause's programs may allocate.
 const SCRATCH: usize = 16 << 10;
@@ -40,5 +41,19 @@ impl<E> Cpu<E> {
         }
         self.used_locals = 0;
         self.timestamp = None;
+    }
+}
+
+impl<E: Surroundings> Surroundings for Cpu<E> {
+    fn process(&self) -> u32 {
+        self.machine.process()
+    }
+
+    fn kernel_stack(&mut self, frames: usize) -> &[u64] {
+        self.machine.kernel_stack(frames)
+    }
+
+    fn user_stack(&mut self, frames: usize) -> &[u64] {
+        self.machine.user_stack(frames)
     }
 }

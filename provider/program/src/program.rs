@@ -7,6 +7,7 @@ use crate::state::{Scopes, State};
 use core::fmt;
 use core::marker::PhantomData;
 use dif::{validate, Environment, Limits, Machine, Memory, Needs, Object, Refusal};
+use dof::Difo;
 use dtrace_interface::dif::{DifType, Variable};
 use dtrace_provider::memory::{List, OutOfMemory};
 use dtrace_provider::{Error, Expression, Fault, Site};
@@ -46,26 +47,27 @@ impl fmt::Display for Unfit {
 }
 
 impl<E> Program<E> {
-    /// Checks and copies an object, with the option `strsize` as it is now: it is checked again when
+    /// Copies and checks an object, with the option `strsize` as it is now: it is checked again when
     /// tracing begins. Task context.
-    pub fn new(object: Object<'_>, strsize: u32) -> Result<Self, Unfit> {
+    pub fn new(difo: &Difo<'_>, strsize: u32) -> Result<Self, Unfit> {
+        let program = Self {
+            instructions: collected(difo.instructions.iter())?,
+            integers: collected(difo.integers.iter())?,
+            strings: List::copied(difo.strings)?,
+            variables: collected(difo.variables.iter())?,
+            return_type: difo.return_type,
+            _environment: PhantomData,
+        };
         let mut scopes = Scopes::default();
         scopes
-            .add(object.variables, strsize)
+            .add(&program.variables, strsize)
             .map_err(Unfit::Other)?;
         let limits = Limits {
             strsize,
             ..Limits::default()
         };
-        validate(object, &scopes.declared(), &limits).map_err(Unfit::Dif)?;
-        Ok(Self {
-            instructions: List::copied(object.instructions)?,
-            integers: List::copied(object.integers)?,
-            strings: List::copied(object.strings)?,
-            variables: List::copied(object.variables)?,
-            return_type: object.return_type,
-            _environment: PhantomData,
-        })
+        validate(program.object(), &scopes.declared(), &limits).map_err(Unfit::Dif)?;
+        Ok(program)
     }
 
     pub(crate) fn object(&self) -> Object<'_> {
@@ -79,11 +81,22 @@ impl<E> Program<E> {
     }
 }
 
+/// A list of what an iterator gives.
+fn collected<T>(values: impl ExactSizeIterator<Item = T>) -> Result<List<T>, OutOfMemory> {
+    let mut list = List::new();
+    list.reserve(values.len())?;
+    for value in values {
+        list.push(value)?;
+    }
+    Ok(list)
+}
+
 /// A fault as the framework tells it.
 fn told(fault: dif::Fault) -> Fault {
     Fault {
         kind: fault.kind,
-        offset: fault.instruction,
+        // In bytes, as DTrace tells it.
+        offset: fault.instruction.saturating_mul(4),
         value: fault.address,
     }
 }
