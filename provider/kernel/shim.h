@@ -82,16 +82,15 @@ int dtrace_shim_sys_exit_register(void);
 void dtrace_shim_sys_enter_unregister(void);
 void dtrace_shim_sys_exit_unregister(void);
 
-/* ---- timers; task ---- */
+/* ---- timers; task, one caller at a time ---- */
 #define DTRACE_SHIM_ANY_CPU	(~0u)
 /*
- * A timer that fires each period_ns on one CPU, which is online and stays so
- * meanwhile, or wherever this runs; when that goes offline, on no other, or on
- * any. NULL: no memory.
+ * Starts a timer of a probe that fires each period_ns: on one CPU, which is online
+ * meanwhile, and on no other when that goes offline; or wherever. 0 or -ENOMEM.
  */
-void *dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns);
-/* Waits until it has fired for the last time. */
-void dtrace_shim_timer_stop(void *timer);
+int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns);
+/* Stops all timers of a probe; none fires any more when this returns. */
+void dtrace_shim_timers_stop(u32 probe);
 
 /* ---- in Rust: a timer, in hard interrupt context ---- */
 /* Where the interrupt came: in the kernel or in user space, the other is 0. */

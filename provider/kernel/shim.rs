@@ -7,7 +7,7 @@ use kernel::prelude::*;
 /// Bytes of a task's name, with its NUL.
 pub(crate) const COMM: usize = 16;
 
-/// For [`dtrace_shim_timer_start`]: wherever.
+/// For `dtrace_shim_timer_start`: wherever.
 pub(crate) const ANY_CPU: c_uint = c_uint::MAX;
 
 extern "C" {
@@ -56,6 +56,6 @@ extern "C" {
     pub(crate) fn dtrace_shim_sys_enter_unregister();
     pub(crate) fn dtrace_shim_sys_exit_unregister();
 
-    pub(crate) fn dtrace_shim_timer_start(cpu: c_uint, probe: u32, period_ns: u64) -> *mut c_void;
-    pub(crate) fn dtrace_shim_timer_stop(timer: *mut c_void);
+    pub(crate) fn dtrace_shim_timer_start(cpu: c_uint, probe: u32, period_ns: u64) -> c_int;
+    pub(crate) fn dtrace_shim_timers_stop(probe: u32);
 }

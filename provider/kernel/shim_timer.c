@@ -3,6 +3,7 @@
 #include <linux/hrtimer.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
+#include <linux/list.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -13,6 +14,7 @@
 
 struct dtrace_timer {
 	struct hrtimer timer;
+	struct list_head timers;
 	u64 period_ns;
 	u32 probe;
 	/* DTRACE_SHIM_ANY_CPU, or where it fires and nowhere else. */
@@ -50,28 +52,36 @@ static void dtrace_shim_timer_begin(void *arg)
 	hrtimer_start(&timer->timer, ns_to_ktime(timer->period_ns), HRTIMER_MODE_REL_PINNED_HARD);
 }
 
-void *dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns)
+static LIST_HEAD(dtrace_timers);
+
+int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns)
 {
 	struct dtrace_timer *timer = kzalloc(sizeof(*timer), GFP_KERNEL);
 
 	if (!timer)
-		return NULL;
+		return -ENOMEM;
 	timer->period_ns = period_ns;
 	timer->probe = probe;
 	timer->cpu = cpu;
+	list_add(&timer->timers, &dtrace_timers);
 	dtrace_hrtimer_setup(&timer->timer, dtrace_shim_timer_fires, CLOCK_MONOTONIC,
 			     HRTIMER_MODE_REL_PINNED_HARD);
 	if (cpu == DTRACE_SHIM_ANY_CPU)
 		dtrace_shim_timer_begin(timer);
 	else
 		smp_call_function_single(cpu, dtrace_shim_timer_begin, timer, true);
-	return timer;
+	return 0;
 }
 
-void dtrace_shim_timer_stop(void *arg)
+void dtrace_shim_timers_stop(u32 probe)
 {
-	struct dtrace_timer *timer = arg;
+	struct dtrace_timer *timer, *next;
 
-	hrtimer_cancel(&timer->timer);
-	kfree(timer);
+	list_for_each_entry_safe(timer, next, &dtrace_timers, timers) {
+		if (timer->probe != probe)
+			continue;
+		hrtimer_cancel(&timer->timer);
+		list_del(&timer->timers);
+		kfree(timer);
+	}
 }

@@ -3,8 +3,8 @@
 
 use crate::cpu::LOCALS;
 use crate::program::Program;
-use dif::{declare, scope_of, slots_for, validate, Declarations, Limits, Scope, Shape, Slot, Store};
-use dif::{Word, Needs};
+use dif::variables::{declare, scope_of, slots_for, Slot};
+use dif::{validate, Declarations, Limits, Needs, Scope, Shape, Store, Word};
 use dtrace_interface::dif::Variable;
 use dtrace_interface::options::OptionId;
 use dtrace_provider::memory::List;

@@ -128,6 +128,16 @@ impl Call {
         (self.pack() as usize) << 1 | side
     }
 
+    /// Which end of which call has that place.
+    pub fn at(place: u64) -> Option<(Self, Side)> {
+        let side = match place & 1 {
+            0 => Side::Entry,
+            _ => Side::Return,
+        };
+        let call = Self::unpack(place >> 1)?;
+        (call.place(side) as u64 == place).then_some((call, side))
+    }
+
     /// As 12 bits.
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.abi.index()) << NUMBER_BITS | u64::from(self.number)
@@ -178,13 +188,17 @@ mod tests {
                 assert_eq!(Call::unpack(call.pack()), Some(call));
                 assert!(call.pack() < 1 << 12);
                 for side in Side::ALL {
-                    assert!(places.insert(call.place(side)));
+                    let place = call.place(side);
+                    assert!(places.insert(place));
+                    assert_eq!(Call::at(place as u64), Some((call, side)));
                 }
             }
         }
         assert_eq!(places.len(), PLACES);
         assert_eq!(places.last(), Some(&(PLACES - 1)));
         assert_eq!(Call::new(Abi::Native, CALLS), None);
+        assert_eq!(Call::at(PLACES as u64), None);
+        assert_eq!(Call::at(u64::MAX), None);
     }
 
     #[test]
