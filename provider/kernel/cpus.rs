@@ -20,9 +20,3 @@ pub(crate) fn is_online(cpu: u32) -> bool {
     // SAFETY: the number of a CPU, checked first.
     cpu < count() && unsafe { shim::dtrace_shim_cpu_online(cpu) }
 }
-
-/// Whether there may be such a CPU. Any context.
-pub(crate) fn is_possible(cpu: u32) -> bool {
-    // SAFETY: as above.
-    cpu < count() && unsafe { shim::dtrace_shim_cpu_possible(cpu) }
-}

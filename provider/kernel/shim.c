@@ -51,11 +51,6 @@ noinstr void dtrace_shim_local_irq_restore(unsigned long flags)
 	raw_local_irq_restore(flags);
 }
 
-unsigned int dtrace_shim_num_online_cpus(void)
-{
-	return num_online_cpus();
-}
-
 /* ---- tasks ---------------------------------------------------------------------------- */
 
 bool dtrace_shim_capable(void)
@@ -100,19 +95,9 @@ bool dtrace_shim_cpu_online(unsigned int cpu)
 	return cpu_online(cpu);
 }
 
-bool dtrace_shim_cpu_possible(unsigned int cpu)
-{
-	return cpu_possible(cpu);
-}
-
 void dtrace_shim_msleep(unsigned int ms)
 {
 	msleep(ms);
-}
-
-void dtrace_shim_cond_resched(void)
-{
-	cond_resched();
 }
 
 void *dtrace_shim_kvzalloc(size_t size)

@@ -16,8 +16,6 @@ unsigned int dtrace_shim_smp_processor_id(void);
 unsigned int dtrace_shim_nr_cpu_ids(void);
 unsigned long dtrace_shim_local_irq_save(void);
 void dtrace_shim_local_irq_restore(unsigned long flags);
-/* How many of those are online. A number, old when it returns. */
-unsigned int dtrace_shim_num_online_cpus(void);
 
 /* ---- tasks ---- */
 bool dtrace_shim_capable(void);
@@ -29,9 +27,7 @@ void dtrace_shim_unlock(void);
 void dtrace_shim_cpus_read_lock(void);
 void dtrace_shim_cpus_read_unlock(void);
 bool dtrace_shim_cpu_online(unsigned int cpu);
-bool dtrace_shim_cpu_possible(unsigned int cpu);
 void dtrace_shim_msleep(unsigned int ms);
-void dtrace_shim_cond_resched(void);
 /*
  * Zeroed; aligned to its size where that is a power of two, up to a page. It
  * never faults, from whatever context it is read. NULL: no memory.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 //! shim.h, for Rust. Contexts are told there.
-#![allow(dead_code)]
 
 use kernel::prelude::*;
 
@@ -15,7 +14,6 @@ extern "C" {
     pub(crate) fn dtrace_shim_nr_cpu_ids() -> c_uint;
     pub(crate) fn dtrace_shim_local_irq_save() -> c_ulong;
     pub(crate) fn dtrace_shim_local_irq_restore(flags: c_ulong);
-    pub(crate) fn dtrace_shim_num_online_cpus() -> c_uint;
 
     pub(crate) fn dtrace_shim_capable() -> bool;
     pub(crate) fn dtrace_shim_locked_down() -> c_int;
@@ -25,9 +23,7 @@ extern "C" {
     pub(crate) fn dtrace_shim_cpus_read_lock();
     pub(crate) fn dtrace_shim_cpus_read_unlock();
     pub(crate) fn dtrace_shim_cpu_online(cpu: c_uint) -> bool;
-    pub(crate) fn dtrace_shim_cpu_possible(cpu: c_uint) -> bool;
     pub(crate) fn dtrace_shim_msleep(ms: c_uint);
-    pub(crate) fn dtrace_shim_cond_resched();
     pub(crate) fn dtrace_shim_kvzalloc(size: usize) -> *mut c_void;
     pub(crate) fn dtrace_shim_kvfree(memory: *const c_void);
 
