@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a probe can record: `--record pid,execname,arg0`, `--by execname`.
 
+use dtrace_interface::variable::BuiltIn;
 use std::fmt;
 use std::str::FromStr;
 
@@ -31,8 +32,8 @@ pub enum Source {
 pub struct Variable {
     /// What it is called.
     pub name: &'static str,
-    /// Its number in DIF.
-    pub number: u16,
+    /// Which one it is in DIF.
+    pub built_in: BuiltIn,
     /// What it holds.
     pub holds: Holds,
 }
@@ -63,50 +64,54 @@ impl Holds {
     }
 }
 
-const fn variable(name: &'static str, number: u16, holds: Holds) -> Variable {
+const fn variable(built_in: BuiltIn, holds: Holds) -> Variable {
+    let name = match built_in {
+        BuiltIn::Curcpu => "cpu",
+        _ => built_in.name(),
+    };
     Variable {
         name,
-        number,
+        built_in,
         holds,
     }
 }
 
-/// All that can be named. Numbers: include/uapi/linux/dtrace/dif_defines.h (UPL).
+/// All that can be named.
 pub static VARIABLES: [Variable; 34] = [
-    variable("arg0", 0x0106, Holds::Signed(8)),
-    variable("arg1", 0x0107, Holds::Signed(8)),
-    variable("arg2", 0x0108, Holds::Signed(8)),
-    variable("arg3", 0x0109, Holds::Signed(8)),
-    variable("arg4", 0x010a, Holds::Signed(8)),
-    variable("arg5", 0x010b, Holds::Signed(8)),
-    variable("arg6", 0x010c, Holds::Signed(8)),
-    variable("arg7", 0x010d, Holds::Signed(8)),
-    variable("arg8", 0x010e, Holds::Signed(8)),
-    variable("arg9", 0x010f, Holds::Signed(8)),
-    variable("caller", 0x0111, Holds::Address),
-    variable("cpu", 0x0121, Holds::Unsigned(4)),
-    variable("curthread", 0x0100, Holds::Address),
-    variable("epid", 0x0104, Holds::Unsigned(4)),
-    variable("errno", 0x0120, Holds::Signed(4)),
-    variable("execname", 0x0118, Holds::Text),
-    variable("gid", 0x011f, Holds::Unsigned(4)),
-    variable("id", 0x0105, Holds::Unsigned(4)),
-    variable("ipl", 0x0103, Holds::Unsigned(4)),
-    variable("pid", 0x0116, Holds::Signed(4)),
-    variable("ppid", 0x011d, Holds::Signed(4)),
-    variable("probefunc", 0x0114, Holds::Text),
-    variable("probemod", 0x0113, Holds::Text),
-    variable("probename", 0x0115, Holds::Text),
-    variable("probeprov", 0x0112, Holds::Text),
-    variable("stackdepth", 0x0110, Holds::Unsigned(4)),
-    variable("tid", 0x0117, Holds::Signed(4)),
-    variable("timestamp", 0x0101, Holds::Time),
-    variable("ucaller", 0x011c, Holds::Address),
-    variable("uid", 0x011e, Holds::Unsigned(4)),
-    variable("ustackdepth", 0x011b, Holds::Unsigned(4)),
-    variable("vtimestamp", 0x0102, Holds::Time),
-    variable("walltimestamp", 0x011a, Holds::Time),
-    variable("zonename", 0x0119, Holds::Text),
+    variable(BuiltIn::Arg0, Holds::Signed(8)),
+    variable(BuiltIn::Arg1, Holds::Signed(8)),
+    variable(BuiltIn::Arg2, Holds::Signed(8)),
+    variable(BuiltIn::Arg3, Holds::Signed(8)),
+    variable(BuiltIn::Arg4, Holds::Signed(8)),
+    variable(BuiltIn::Arg5, Holds::Signed(8)),
+    variable(BuiltIn::Arg6, Holds::Signed(8)),
+    variable(BuiltIn::Arg7, Holds::Signed(8)),
+    variable(BuiltIn::Arg8, Holds::Signed(8)),
+    variable(BuiltIn::Arg9, Holds::Signed(8)),
+    variable(BuiltIn::Caller, Holds::Address),
+    variable(BuiltIn::Curcpu, Holds::Unsigned(4)),
+    variable(BuiltIn::Curthread, Holds::Address),
+    variable(BuiltIn::Epid, Holds::Unsigned(4)),
+    variable(BuiltIn::Errno, Holds::Signed(4)),
+    variable(BuiltIn::Execname, Holds::Text),
+    variable(BuiltIn::Gid, Holds::Unsigned(4)),
+    variable(BuiltIn::Id, Holds::Unsigned(4)),
+    variable(BuiltIn::Ipl, Holds::Unsigned(4)),
+    variable(BuiltIn::Pid, Holds::Signed(4)),
+    variable(BuiltIn::Ppid, Holds::Signed(4)),
+    variable(BuiltIn::Probefunc, Holds::Text),
+    variable(BuiltIn::Probemod, Holds::Text),
+    variable(BuiltIn::Probename, Holds::Text),
+    variable(BuiltIn::Probeprov, Holds::Text),
+    variable(BuiltIn::Stackdepth, Holds::Unsigned(4)),
+    variable(BuiltIn::Tid, Holds::Signed(4)),
+    variable(BuiltIn::Timestamp, Holds::Time),
+    variable(BuiltIn::Ucaller, Holds::Address),
+    variable(BuiltIn::Uid, Holds::Unsigned(4)),
+    variable(BuiltIn::Ustackdepth, Holds::Unsigned(4)),
+    variable(BuiltIn::Vtimestamp, Holds::Time),
+    variable(BuiltIn::Walltimestamp, Holds::Time),
+    variable(BuiltIn::Zonename, Holds::Text),
 ];
 
 impl Field {
@@ -177,7 +182,7 @@ mod tests {
         let field: Field = "execname".parse().unwrap();
         assert!(!field.is_number());
         let field: Field = "copyinstr(arg1)".parse().unwrap();
-        assert!(matches!(field.source, Source::UserString(v) if v.number == 0x0107));
+        assert!(matches!(field.source, Source::UserString(v) if v.built_in == BuiltIn::Arg1));
         assert!("arg9".parse::<Field>().unwrap().is_number());
     }
 
@@ -191,11 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_sorted_and_numbered_apart() {
+    fn variables_are_sorted_and_strings_known() {
         assert!(VARIABLES.windows(2).all(|pair| pair[0].name < pair[1].name));
-        let mut numbers: Vec<u16> = VARIABLES.iter().map(|v| v.number).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        assert_eq!(numbers.len(), VARIABLES.len());
+        for v in &VARIABLES {
+            assert_eq!(v.built_in.is_string(), v.holds == Holds::Text, "{}", v.name);
+        }
     }
 }

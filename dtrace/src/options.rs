@@ -2,21 +2,11 @@
 //! Options of tracing, by DTrace's names: `-x bufsize=4m`, `-x switchrate=10hz`.
 
 use crate::suggest;
-
-/// An option that the kernel is told of. Numbers: include/uapi/linux/dtrace/options_defines.h (UPL).
-#[derive(Debug, PartialEq, Eq)]
-pub struct Setting {
-    /// As in `-x`.
-    pub name: &'static str,
-    /// As in DOF.
-    pub number: u32,
-    /// What its value is.
-    pub kind: Kind,
-}
+use dtrace_interface::options::{BufferPolicy, OptionId};
 
 /// What an option's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+enum Kind {
     /// Bytes: `4m`.
     Size,
     /// How often, or how long between: `10hz`, `100ms`.
@@ -31,95 +21,44 @@ pub enum Kind {
     Refused(&'static str),
 }
 
-const fn option(name: &'static str, number: u32, kind: Kind) -> Setting {
-    Setting { name, number, kind }
-}
-
-const NO_SPECULATION: &str = "there is no speculation yet";
-
-/// All of them.
-pub static OPTIONS: [Setting; 26] = [
-    option("aggrate", 15, Kind::Rate),
-    option("aggsize", 3, Kind::Size),
-    option("aggsortkey", 23, Kind::Switch),
-    option("aggsortkeypos", 26, Kind::Number),
-    option("aggsortpos", 25, Kind::Number),
-    option("aggsortrev", 24, Kind::Switch),
-    option("bufpolicy", 1, Kind::Word(&["ring", "fill", "switch"])),
-    option("bufresize", 9, Kind::Word(&["auto", "manual"])),
-    option("bufsize", 0, Kind::Size),
-    option("cleanrate", 7, Kind::Rate),
-    option("cpu", 8, Kind::Number),
-    option(
-        "destructive",
-        18,
-        Kind::Refused("destructive actions do not exist"),
-    ),
-    option("dynvarsize", 2, Kind::Size),
-    option("flowindent", 11, Kind::Switch),
-    option(
-        "grabanon",
-        10,
-        Kind::Refused("there is no anonymous tracing"),
-    ),
-    option("noresolve", 28, Kind::Switch),
-    option("nspec", 5, Kind::Refused(NO_SPECULATION)),
-    option("quiet", 12, Kind::Switch),
-    option("quietresize", 27, Kind::Switch),
-    option("rawbytes", 20, Kind::Switch),
-    option("specsize", 4, Kind::Refused(NO_SPECULATION)),
-    option("stackframes", 13, Kind::Number),
-    option("statusrate", 17, Kind::Rate),
-    option("strsize", 6, Kind::Size),
-    option("switchrate", 16, Kind::Rate),
-    option("ustackframes", 14, Kind::Number),
-];
-
-/// Numbers of those that the command itself needs.
-pub mod number {
-    /// `bufsize`
-    pub const BUFSIZE: u32 = 0;
-    /// `bufpolicy`
-    pub const BUFPOLICY: u32 = 1;
-    /// `aggsize`
-    pub const AGGSIZE: u32 = 3;
-    /// `strsize`
-    pub const STRSIZE: u32 = 6;
-    /// `cpu`
-    pub const CPU: u32 = 8;
-    /// `flowindent`
-    pub const FLOWINDENT: u32 = 11;
-    /// `quiet`
-    pub const QUIET: u32 = 12;
-    /// `stackframes`
-    pub const STACKFRAMES: u32 = 13;
-    /// `ustackframes`
-    pub const USTACKFRAMES: u32 = 14;
-    /// `aggrate`
-    pub const AGGRATE: u32 = 15;
-    /// `switchrate`
-    pub const SWITCHRATE: u32 = 16;
-    /// `statusrate`
-    pub const STATUSRATE: u32 = 17;
-    /// `aggsortkey`
-    pub const AGGSORTKEY: u32 = 23;
-    /// `aggsortrev`
-    pub const AGGSORTREV: u32 = 24;
-}
-
-/// A value of `bufpolicy`.
-pub mod policy {
-    /// The newest records are kept, and read at the end.
-    pub const RING: u64 = 0;
-    /// The first records are kept, and read at the end.
-    pub const FILL: u64 = 1;
-    /// Two halves in turn, read all the time.
-    pub const SWITCH: u64 = 2;
+/// What the value of each is. Those of DTrace that are not here are refused.
+fn kind(option: OptionId) -> Kind {
+    match option {
+        OptionId::BufferSize
+        | OptionId::DynamicVariableSize
+        | OptionId::AggregationSize
+        | OptionId::StringSize => Kind::Size,
+        OptionId::CleanRate
+        | OptionId::AggregationRate
+        | OptionId::SwitchRate
+        | OptionId::StatusRate => Kind::Rate,
+        OptionId::Cpu | OptionId::StackFrames | OptionId::UserStackFrames => Kind::Number,
+        OptionId::FlowIndent
+        | OptionId::Quiet
+        | OptionId::RawBytes
+        | OptionId::AggregationSortKey
+        | OptionId::AggregationSortReverse => Kind::Switch,
+        OptionId::BufferPolicy => Kind::Word(&["ring", "fill", "switch"]),
+        OptionId::BufferResize => Kind::Word(&["auto", "manual"]),
+        OptionId::Destructive => Kind::Refused("destructive actions do not exist"),
+        OptionId::GrabAnonymous => Kind::Refused("there is no anonymous tracing"),
+        OptionId::SpeculationSize | OptionId::Speculations => {
+            Kind::Refused("there is no speculation yet")
+        }
+        OptionId::StackIndent
+        | OptionId::JstackFrames
+        | OptionId::JstackStringSize
+        | OptionId::AggregationSortPosition
+        | OptionId::AggregationSortKeyPosition
+        | OptionId::QuietResize
+        | OptionId::NoResolve
+        | OptionId::PcapSize => Kind::Refused("it is of no use without a D compiler"),
+    }
 }
 
 /// Options and their values, each at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options(Vec<(u32, u64)>);
+pub struct Options(Vec<(OptionId, u64)>);
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -128,12 +67,12 @@ impl Default for Options {
     fn default() -> Self {
         let four_mib = 4 << 20;
         Self(vec![
-            (number::BUFSIZE, four_mib),
-            (number::BUFPOLICY, policy::SWITCH),
-            (number::AGGSIZE, four_mib),
-            (number::AGGRATE, SECOND_NS),
-            (number::SWITCHRATE, SECOND_NS),
-            (number::STATUSRATE, SECOND_NS),
+            (OptionId::BufferSize, four_mib),
+            (OptionId::BufferPolicy, BufferPolicy::Switch.raw()),
+            (OptionId::AggregationSize, four_mib),
+            (OptionId::AggregationRate, SECOND_NS),
+            (OptionId::SwitchRate, SECOND_NS),
+            (OptionId::StatusRate, SECOND_NS),
         ])
     }
 }
@@ -148,37 +87,33 @@ impl Options {
             Some((name, value)) => (name, Some(value)),
             None => (text, None),
         };
-        let option = OPTIONS.iter().find(|o| o.name == name);
-        let option = option.ok_or_else(|| unknown(name))?;
-        let value = option
-            .kind
-            .value(value)
-            .map_err(|why| format!("{name}: {why}"))?;
-        self.set(option.number, value);
+        let option = OptionId::from_name(name).ok_or_else(|| unknown(name))?;
+        let value = kind(option).value(value);
+        self.set(option, value.map_err(|why| format!("{name}: {why}"))?);
         Ok(())
     }
 
-    /// Sets one by its number.
-    pub fn set(&mut self, number: u32, value: u64) {
-        match self.0.iter_mut().find(|(n, _)| *n == number) {
-            Some(option) => option.1 = value,
-            None => self.0.push((number, value)),
+    /// Sets one.
+    pub fn set(&mut self, option: OptionId, value: u64) {
+        match self.0.iter_mut().find(|(o, _)| *o == option) {
+            Some(set) => set.1 = value,
+            None => self.0.push((option, value)),
         }
     }
 
     /// The value of one that is set.
-    pub fn get(&self, number: u32) -> Option<u64> {
-        let found = self.0.iter().find(|(n, _)| *n == number);
+    pub fn get(&self, option: OptionId) -> Option<u64> {
+        let found = self.0.iter().find(|(o, _)| *o == option);
         found.map(|(_, value)| *value)
     }
 
     /// Whether a switch is on.
-    pub fn is_on(&self, number: u32) -> bool {
-        self.get(number).is_some_and(|value| value != 0)
+    pub fn is_on(&self, option: OptionId) -> bool {
+        self.get(option).is_some_and(|value| value != 0)
     }
 
     /// All that are set, for DOF.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (OptionId, u64)> + '_ {
         self.0.iter().copied()
     }
 }
@@ -211,7 +146,9 @@ impl Kind {
 }
 
 fn unknown(name: &str) -> String {
-    let names = OPTIONS.iter().map(|o| o.name);
+    let known = OptionId::ALL.iter().copied();
+    let names = known.filter(|o| !matches!(kind(*o), Kind::Refused(_)));
+    let names = names.map(OptionId::name);
     match suggest::nearest(name, names.clone()) {
         Some(near) => format!("no option `{name}`\nhint: did you mean `{near}`?"),
         None => {
@@ -306,12 +243,12 @@ mod tests {
     #[test]
     fn options_by_name() {
         let options = set("bufsize=64k").unwrap();
-        assert_eq!(options.get(number::BUFSIZE), Some(64 << 10));
-        assert_eq!(options.iter().filter(|o| o.0 == number::BUFSIZE).count(), 1);
+        assert_eq!(options.get(OptionId::BufferSize), Some(64 << 10));
+        assert_eq!(options.iter().filter(|o| o.0 == OptionId::BufferSize).count(), 1);
         let options = set("bufpolicy=ring").unwrap();
-        assert_eq!(options.get(number::BUFPOLICY), Some(policy::RING));
-        assert!(set("quiet").unwrap().is_on(number::QUIET));
-        assert!(!set("quiet=0").unwrap().is_on(number::QUIET));
+        assert_eq!(options.get(OptionId::BufferPolicy), Some(BufferPolicy::Ring.raw()));
+        assert!(set("quiet").unwrap().is_on(OptionId::Quiet));
+        assert!(!set("quiet=0").unwrap().is_on(OptionId::Quiet));
     }
 
     #[test]

@@ -1,30 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is in a record: the kernel's description of it checked once, its parts read by that.
 
-use crate::device::{EnabledProbe, PartDescription};
+use crate::device::EnabledProbe;
 use crate::fields::{Field, Holds, Source};
+use dtrace_interface::action::ActionKind;
+use dtrace_interface::record::RecordDescription;
 use std::borrow::Cow;
 use std::fmt;
-
-/// Kinds of actions that record. Numbers: include/uapi/linux/dtrace/actions_defines.h (UPL).
-pub mod action {
-    /// The value of an expression.
-    pub const DIFEXPR: u16 = 1;
-    /// `exit()`: a status.
-    pub const EXIT: u16 = 2;
-    /// `tracemem()`: bytes.
-    pub const TRACEMEM: u16 = 6;
-    /// `ustack()`: a process and its return addresses.
-    pub const USTACK: u16 = 0x0101;
-    /// `stack()`: return addresses.
-    pub const STACK: u16 = 0x0401;
-}
 
 /// The layout of an enabled probe's records, with which reading one stays inside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     size: usize,
-    parts: Vec<PartDescription>,
+    parts: Vec<RecordDescription>,
 }
 
 /// Why a description of records is refused.
@@ -59,14 +47,14 @@ impl Layout {
         if said.epid != epid {
             return Err(BadLayout::Number);
         }
-        Self::of(said.size, &said.parts)
+        Self::of(said.size, &said.records)
     }
 
     /// Checks a record's size and the places of its parts.
     ///
     /// # Errors
     /// If records by it would not hold together.
-    pub fn of(size: u32, parts: &[PartDescription]) -> Result<Self, BadLayout> {
+    pub fn of(size: u32, parts: &[RecordDescription]) -> Result<Self, BadLayout> {
         if size < 4 {
             return Err(BadLayout::Size(size));
         }
@@ -88,7 +76,7 @@ impl Layout {
     }
 
     /// The parts.
-    pub fn parts(&self) -> &[PartDescription] {
+    pub fn parts(&self) -> &[RecordDescription] {
         &self.parts
     }
 
@@ -96,7 +84,7 @@ impl Layout {
     pub fn split<'a>(
         &'a self,
         record: &'a [u8],
-    ) -> impl Iterator<Item = (&'a PartDescription, &'a [u8])> {
+    ) -> impl Iterator<Item = (&'a RecordDescription, &'a [u8])> {
         self.parts.iter().map(|part| {
             let from = part.offset as usize;
             let bytes = record.get(from..from + part.size as usize);
@@ -106,7 +94,7 @@ impl Layout {
 }
 
 /// A recorded value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Value {
     /// A number with a sign.
     Signed(i64),
@@ -124,13 +112,15 @@ pub enum Value {
 
 impl Value {
     /// Reads a part: by the field that was asked for, else by its size and action alone.
-    pub fn read(part: &PartDescription, bytes: &[u8], field: Option<&Field>) -> Self {
-        match part.action {
-            action::STACK => return Self::Stack(addresses(bytes)),
+    pub fn read(part: &RecordDescription, bytes: &[u8], field: Option<&Field>) -> Self {
+        match ActionKind::from_raw(part.action) {
+            Some(ActionKind::Stack) => return Self::Stack(addresses(bytes)),
             // The first word is the process.
-            action::USTACK => return Self::Stack(addresses(bytes.get(8..).unwrap_or_default())),
-            action::TRACEMEM => return Self::Bytes(bytes.to_vec()),
-            action::EXIT => return Self::Signed(signed(bytes).unwrap_or(0)),
+            Some(ActionKind::Ustack) => {
+                return Self::Stack(addresses(bytes.get(8..).unwrap_or_default()))
+            }
+            Some(ActionKind::Tracemem) => return Self::Bytes(bytes.to_vec()),
+            Some(ActionKind::Exit) => return Self::Signed(signed(bytes).unwrap_or(0)),
             _ => {}
         }
         let holds = match field.map(|field| field.source) {
@@ -203,13 +193,14 @@ fn addresses(bytes: &[u8]) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dtrace_interface::Plain;
 
-    fn part(offset: u32, size: u32) -> PartDescription {
-        PartDescription {
-            action: action::DIFEXPR,
+    fn part(offset: u32, size: u32) -> RecordDescription {
+        RecordDescription {
+            action: ActionKind::DifExpression.raw(),
             size,
             offset,
-            ..PartDescription::default()
+            ..RecordDescription::ZERO
         }
     }
 
@@ -220,10 +211,10 @@ mod tests {
 
     #[test]
     fn a_layout_holds_together_or_is_refused() {
-        let said = |size, parts: &[PartDescription]| EnabledProbe {
+        let said = |size, parts: &[RecordDescription]| EnabledProbe {
             epid: 3,
             size,
-            parts: parts.to_vec(),
+            records: parts.to_vec(),
             ..EnabledProbe::default()
         };
         assert!(Layout::check(3, &said(16, &[part(8, 8)])).is_ok());
@@ -265,9 +256,9 @@ mod tests {
     fn stacks_end_at_a_zero() {
         let bytes: Vec<u8> = [7_u64, 8, 0, 9].iter().flat_map(|w| w.to_ne_bytes()).collect();
         let mut stack = part(0, 32);
-        stack.action = action::STACK;
+        stack.action = ActionKind::Stack.raw();
         assert_eq!(Value::read(&stack, &bytes, None), Value::Stack(vec![7, 8]));
-        stack.action = action::USTACK;
+        stack.action = ActionKind::Ustack.raw();
         assert_eq!(Value::read(&stack, &bytes, None), Value::Stack(vec![8]));
     }
 }

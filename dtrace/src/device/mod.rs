@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a consumer asks of the kernel, in plain types: [`Node`] asks it, tests play it.
+//! What a consumer asks of the kernel: [`Node`] asks it, tests play it.
 
+#[allow(unsafe_code)]
 mod node;
 
 pub use node::Node;
 
 use crate::name::ProbeName;
+use dtrace_interface::accounting::Accounting;
+use dtrace_interface::conf::Configuration;
+use dtrace_interface::options::OptionId;
+use dtrace_interface::record::RecordDescription;
+use dtrace_interface::status::Status;
 use std::io;
 
 /// The tracing module, as one consumer sees it. Errors carry the kernel's errno.
 pub trait Device {
-    /// What this kernel's part can do.
-    fn conf(&self) -> io::Result<Conf>;
+    /// What the kernel's part can do.
+    fn configuration(&self) -> io::Result<Configuration>;
 
     /// The first probe whose number is at least `from` and that `name` matches; None: no more.
     fn probe(&self, from: u32, name: &ProbeName) -> io::Result<Option<Probe>>;
 
-    /// Loads a program (DOF) and enables what it names. Returns how many probes matched.
+    /// Loads a program (DOF) and enables what it names. Returns how many enabled probes came of it.
     fn enable(&self, dof: &[u8]) -> io::Result<u32>;
+
+    /// Why the last [`enable`](Self::enable) was refused, in the kernel's words.
+    fn refusal(&self) -> io::Result<Option<String>>;
 
     /// Starts tracing. Returns the CPU that BEGIN fired on.
     fn go(&self) -> io::Result<u32>;
@@ -33,26 +42,17 @@ pub trait Device {
     fn enabled(&self, epid: u32) -> io::Result<EnabledProbe>;
 
     /// What a record of this aggregation looks like.
-    fn aggregation(&self, id: u32) -> io::Result<AggregationDescription>;
+    fn aggregation(&self, id: u32) -> io::Result<Aggregation>;
 
-    /// An option in force. None: unset, or not known to the kernel.
-    fn option(&self, number: u32) -> io::Result<Option<u64>>;
+    /// The options in force, those that are set.
+    fn options(&self) -> io::Result<Vec<(OptionId, u64)>>;
 
-    /// Takes what a CPU has recorded into `room`, which is as long as the buffer. None: that CPU has
-    /// no buffer.
+    /// Takes what a CPU has recorded into `room`, which must be as long as the kernel's buffer. None:
+    /// that CPU has no buffer.
     fn snapshot(&self, buffer: Buffer, cpu: u32, room: &mut [u8]) -> io::Result<Option<Snapshot>>;
 
-    /// What became of every hit of the hooks, CPU by CPU.
-    fn accounting(&self) -> io::Result<Vec<Accounting>>;
-}
-
-/// What the kernel's part can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conf {
-    /// Of its instruction set.
-    pub dif_version: u32,
-    /// How many CPUs have buffers: their numbers are below it.
-    pub cpus: u32,
+    /// Where every firing went, on one CPU; None: there is no such CPU.
+    fn accounting(&self, cpu: u32) -> io::Result<Option<Accounting>>;
 }
 
 /// A probe.
@@ -86,35 +86,6 @@ pub struct Snapshot {
     pub errors: u32,
 }
 
-/// Counts since tracing began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// Variables that found no room.
-    pub dynamic_drops: u64,
-    /// The same, while chunks were being cleaned.
-    pub dynamic_drops_rinsing: u64,
-    /// The same, while chunks waited to be cleaned.
-    pub dynamic_drops_dirty: u64,
-    /// Speculations that found no room.
-    pub speculative_drops: u64,
-    /// The same, for they were being committed.
-    pub speculative_drops_busy: u64,
-    /// The same, for none was free.
-    pub speculative_drops_unavailable: u64,
-    /// Errors of actions.
-    pub errors: u64,
-    /// Errors in actions of ERROR itself.
-    pub double_errors: u64,
-    /// Stacks whose strings found no room.
-    pub stack_string_overflows: u64,
-    /// CPUs whose buffer is full, under policy fill.
-    pub filled: u64,
-    /// The kernel has ended it.
-    pub killed: bool,
-    /// An action has ended it.
-    pub exiting: bool,
-}
-
 /// What a record of an enabled probe looks like, as the kernel says: not yet checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnabledProbe {
@@ -123,32 +94,17 @@ pub struct EnabledProbe {
     /// The probe's number.
     pub probe: u32,
     /// What the program's clause carries.
-    pub uarg: u64,
+    pub user_argument: u64,
     /// A record's bytes.
     pub size: u32,
     /// What is in it.
-    pub parts: Vec<PartDescription>,
-}
-
-/// What one action records.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartDescription {
-    /// The kind of action.
-    pub action: u16,
-    /// Bytes.
-    pub size: u32,
-    /// Where they begin, from the record's first byte.
-    pub offset: u32,
-    /// The action's argument.
-    pub arg: u64,
-    /// What the program's action carries.
-    pub uarg: u64,
+    pub records: Vec<RecordDescription>,
 }
 
 /// What a record of an aggregation looks like, as the kernel says: not yet checked. The last part is
 /// the value, those before it the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AggregationDescription {
+pub struct Aggregation {
     /// Its number, which begins each record.
     pub id: u32,
     /// The enabled probe that aggregates.
@@ -156,44 +112,5 @@ pub struct AggregationDescription {
     /// A record's bytes.
     pub size: u32,
     /// What is in it.
-    pub parts: Vec<PartDescription>,
-}
-
-/// What became of the hits of hooks on one CPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Accounting {
-    /// The CPU.
-    pub cpu: u32,
-    /// Firings that a hook asked for, each enabled probe counted.
-    pub hits: u64,
-    /// Records written.
-    pub records: u64,
-    /// No room in the buffer.
-    pub drops: u64,
-    /// A firing inside a firing.
-    pub nested: u64,
-    /// By the tracer's own tasks.
-    pub filtered: u64,
-    /// A predicate said no.
-    pub predicate_false: u64,
-    /// Not tracing yet, or no more.
-    pub inactive: u64,
-    /// An action failed.
-    pub errors: u64,
-}
-
-impl Accounting {
-    /// Hits of which nothing is known: 0 if all is well.
-    pub fn missing(&self) -> i128 {
-        let known = [
-            self.records,
-            self.drops,
-            self.nested,
-            self.filtered,
-            self.predicate_false,
-            self.inactive,
-            self.errors,
-        ];
-        i128::from(self.hits) - known.map(i128::from).iter().sum::<i128>()
-    }
+    pub records: Vec<RecordDescription>,
 }
