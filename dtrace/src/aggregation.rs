@@ -237,7 +237,10 @@ mod tests {
     }
 
     fn record(pid: u32, words: &[u64]) -> Vec<u8> {
-        let mut bytes: Vec<u8> = [1, 7, pid, 0].iter().flat_map(|w: &u32| w.to_ne_bytes()).collect();
+        let mut bytes: Vec<u8> = [1, 7, pid, 0]
+            .iter()
+            .flat_map(|w: &u32| w.to_ne_bytes())
+            .collect();
         bytes.extend(words.iter().flat_map(|w| w.to_ne_bytes()));
         bytes
     }

@@ -210,7 +210,10 @@ impl fmt::Display for Damage {
             Buffer::Aggregation => "aggregation buffer",
         };
         let Self { cpu, why, .. } = self;
-        write!(f, "the {buffer} of CPU {cpu} is damaged, its rest is lost: {why}")
+        write!(
+            f,
+            "the {buffer} of CPU {cpu} is damaged, its rest is lost: {why}"
+        )
     }
 }
 

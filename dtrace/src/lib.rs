@@ -8,18 +8,21 @@
 //!                                             ABI             what buffers say is not believed
 //! ```
 //! [`session::Session`] is the way in: it enables clauses, takes the buffers and hands out events.
-//! All that is `unsafe` lies in [`device::Node`].
+//! [`run`] is a whole run of the command around one. All that is `unsafe` lies in [`device::Node`].
 #![deny(unsafe_code)]
 
 pub mod aggregation;
 pub mod device;
 pub mod event;
+pub mod failure;
 pub mod fields;
 pub mod name;
 pub mod options;
 pub mod output;
 pub mod program;
 pub mod record;
+pub mod run;
 pub mod session;
 pub mod suggest;
+pub mod target;
 pub mod walk;

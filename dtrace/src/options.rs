@@ -244,9 +244,18 @@ mod tests {
     fn options_by_name() {
         let options = set("bufsize=64k").unwrap();
         assert_eq!(options.get(OptionId::BufferSize), Some(64 << 10));
-        assert_eq!(options.iter().filter(|o| o.0 == OptionId::BufferSize).count(), 1);
+        assert_eq!(
+            options
+                .iter()
+                .filter(|o| o.0 == OptionId::BufferSize)
+                .count(),
+            1
+        );
         let options = set("bufpolicy=ring").unwrap();
-        assert_eq!(options.get(OptionId::BufferPolicy), Some(BufferPolicy::Ring.raw()));
+        assert_eq!(
+            options.get(OptionId::BufferPolicy),
+            Some(BufferPolicy::Ring.raw())
+        );
         assert!(set("quiet").unwrap().is_on(OptionId::Quiet));
         assert!(!set("quiet=0").unwrap().is_on(OptionId::Quiet));
     }

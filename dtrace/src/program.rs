@@ -273,7 +273,15 @@ mod tests {
         let trace = ActionKind::DifExpression;
         assert_eq!(
             kinds,
-            [trace, trace, trace, ActionKind::Stack, trace, trace, ActionKind::Quantize]
+            [
+                trace,
+                trace,
+                trace,
+                ActionKind::Stack,
+                trace,
+                trace,
+                ActionKind::Quantize
+            ]
         );
         assert_eq!(actions[6].tuple, 2);
         assert_eq!(actions[3].argument, 20);

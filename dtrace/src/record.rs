@@ -60,7 +60,7 @@ impl Layout {
         }
         for (number, part) in parts.iter().enumerate() {
             let end = part.offset.checked_add(part.size);
-            if !end.is_some_and(|end| end <= size) {
+            if end.is_none_or(|end| end > size) {
                 return Err(BadLayout::Part(number));
             }
         }
@@ -220,7 +220,12 @@ mod tests {
         assert!(Layout::check(3, &said(16, &[part(8, 8)])).is_ok());
         assert_eq!(Layout::check(4, &said(16, &[])), Err(BadLayout::Number));
         assert_eq!(Layout::check(3, &said(3, &[])), Err(BadLayout::Size(3)));
-        for wrong in [part(8, 9), part(17, 0), part(u32::MAX, 8), part(8, u32::MAX)] {
+        for wrong in [
+            part(8, 9),
+            part(17, 0),
+            part(u32::MAX, 8),
+            part(8, u32::MAX),
+        ] {
             let checked = Layout::check(3, &said(16, &[part(4, 4), wrong]));
             assert_eq!(checked, Err(BadLayout::Part(1)), "{wrong:?}");
         }
@@ -254,7 +259,10 @@ mod tests {
 
     #[test]
     fn stacks_end_at_a_zero() {
-        let bytes: Vec<u8> = [7_u64, 8, 0, 9].iter().flat_map(|w| w.to_ne_bytes()).collect();
+        let bytes: Vec<u8> = [7_u64, 8, 0, 9]
+            .iter()
+            .flat_map(|w| w.to_ne_bytes())
+            .collect();
         let mut stack = part(0, 32);
         stack.action = ActionKind::Stack.raw();
         assert_eq!(Value::read(&stack, &bytes, None), Value::Stack(vec![7, 8]));

@@ -64,7 +64,10 @@ impl<'d> Session<'d> {
     pub fn new(device: &'d dyn Device, options: Options) -> Result<Self> {
         let conf = device.configuration().context("asking the module")?;
         if conf.buffers == 0 || conf.buffers > MOST_CPUS {
-            bail!("the module says that it has buffers for {} CPUs", conf.buffers);
+            bail!(
+                "the module says that it has buffers for {} CPUs",
+                conf.buffers
+            );
         }
         let session = Self {
             device,
@@ -263,7 +266,9 @@ impl<'d> Session<'d> {
             },
             None => {
                 let (size, room) = (snapshot.size, room.len());
-                Err(format!("{size} bytes are said to be in it, where {room} fit"))
+                Err(format!(
+                    "{size} bytes are said to be in it, where {room} fit"
+                ))
             }
         };
         if let Err(why) = walked {
@@ -500,7 +505,10 @@ pub fn matching(device: &dyn Device, name: &ProbeName) -> Result<Vec<Probe>> {
             return Ok(found);
         };
         let Some(next) = probe.id.checked_add(1).filter(|next| *next > from) else {
-            bail!("the module's list of probes goes backwards at probe {}", probe.id);
+            bail!(
+                "the module's list of probes goes backwards at probe {}",
+                probe.id
+            );
         };
         from = next;
         found.push(probe);

@@ -54,7 +54,10 @@ impl fmt::Display for Damaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.at;
         match self.why {
-            Why::Oldest => write!(f, "the oldest record is said to begin at byte {at}, outside"),
+            Why::Oldest => write!(
+                f,
+                "the oldest record is said to begin at byte {at}, outside"
+            ),
             Why::Tail => write!(f, "no room for a record at byte {at}"),
             Why::Long { size, left } => write!(
                 f,
@@ -151,7 +154,9 @@ mod tests {
         let mut found = Vec::new();
         while let Some(number) = walk.number()? {
             let record = walk.record(size)?;
-            let data = record[4..].first_chunk().map_or(0, |b| u32::from_ne_bytes(*b));
+            let data = record[4..]
+                .first_chunk()
+                .map_or(0, |b| u32::from_ne_bytes(*b));
             found.push((number, data));
         }
         Ok(found)
@@ -179,7 +184,12 @@ mod tests {
 
     #[test]
     fn a_record_does_not_reach_over_an_end() {
-        let long = |at, size, left| Err(Damaged { at, why: Why::Long { size, left } });
+        let long = |at, size, left| {
+            Err(Damaged {
+                at,
+                why: Why::Long { size, left },
+            })
+        };
         assert_eq!(all(&words(&[7, 70, 8]), 0, 8), long(8, 8, 4));
         // The newest record of a ring must not reach into the oldest.
         assert_eq!(all(&words(&[9, 7, 70]), 4, 8), long(0, 8, 4));

@@ -13,9 +13,13 @@ pub fn relay() -> Result<PathBuf> {
     single_file("relay")
 }
 
-/// All that commands may want: the stress tool, and the loads it is run beside.
+/// All that commands may want: the stress tool, the loads it is run beside, and `dtrace`.
 pub fn all() -> Result<Vec<PathBuf>> {
-    Ok(vec![package("stress")?, single_file("shootdown")?])
+    Ok(vec![
+        package("stress")?,
+        single_file("shootdown")?,
+        package("dtrace")?,
+    ])
 }
 
 /// A program of one file in `xtask/guest/`.

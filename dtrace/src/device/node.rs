@@ -95,10 +95,7 @@ impl Node {
             // Unknown: no room is enough.
             found.map_or(u64::MAX, |(_, size)| *size)
         };
-        let sizes = [
-            size(OptionId::BufferSize),
-            size(OptionId::AggregationSize),
-        ];
+        let sizes = [size(OptionId::BufferSize), size(OptionId::AggregationSize)];
         self.sizes.set(Some(sizes));
         Ok(sizes)
     }
@@ -114,7 +111,8 @@ impl Node {
         loop {
             *records(&mut head) = room;
             let mut bytes = vec![0; T::SIZE + room as usize * RecordDescription::SIZE];
-            head.to_bytes(&mut bytes).ok_or(io::ErrorKind::InvalidInput)?;
+            head.to_bytes(&mut bytes)
+                .ok_or(io::ErrorKind::InvalidInput)?;
             self.ask_bytes(number, &mut bytes)?;
             let mut said = T::from_bytes(&bytes).ok_or(io::ErrorKind::InvalidData)?;
             let count = *records(&mut said);
@@ -127,7 +125,10 @@ impl Node {
             }
             let chunks = bytes[T::SIZE..].chunks_exact(RecordDescription::SIZE);
             let all = chunks.take(count as usize);
-            return Ok((said, all.filter_map(RecordDescription::from_bytes).collect()));
+            return Ok((
+                said,
+                all.filter_map(RecordDescription::from_bytes).collect(),
+            ));
         }
     }
 }
@@ -171,7 +172,8 @@ impl Device for Node {
         }
         // SAFETY: the descriptor is open; the kernel reads from this address as many bytes as the
         // header says, which the slice has, and writes nothing.
-        let answer = unsafe { libc::ioctl(self.file.as_raw_fd(), ioctl::ENABLE as _, dof.as_ptr()) };
+        let answer =
+            unsafe { libc::ioctl(self.file.as_raw_fd(), ioctl::ENABLE as _, dof.as_ptr()) };
         u32::try_from(answer).map_err(|_| io::Error::last_os_error())
     }
 
@@ -235,7 +237,9 @@ impl Device for Node {
             load_size: OPTIONS_ROOM as u64,
             ..dof::Header::ZERO
         };
-        header.to_bytes(&mut bytes).ok_or(io::ErrorKind::InvalidInput)?;
+        header
+            .to_bytes(&mut bytes)
+            .ok_or(io::ErrorKind::InvalidInput)?;
         self.ask_bytes(ioctl::DOFGET, &mut bytes)?;
         Ok(options_of(&bytes))
     }
@@ -359,7 +363,11 @@ mod tests {
             options_of(&bytes[..length]);
         }
         for wrong in [u64::MAX, 250, 1 << 40] {
-            let damaged = dof::Section { offset: wrong, size: wrong, ..section };
+            let damaged = dof::Section {
+                offset: wrong,
+                size: wrong,
+                ..section
+            };
             damaged.to_bytes(&mut bytes[64..]).unwrap();
             assert_eq!(options_of(&bytes), []);
         }

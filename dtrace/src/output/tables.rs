@@ -101,11 +101,8 @@ pub(super) fn distribution(table: &Table, words: &[u64]) -> Option<Vec<Row>> {
 }
 
 fn bars(rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "{:>16}  {} count",
-        "value", "------------- Distribution -------------"
-    )?;
+    let heading = "------------- Distribution -------------";
+    writeln!(out, "{value:>16}  {heading} count", value = "value")?;
     let total: f64 = rows.iter().map(|row| row.count as f64).sum();
     for Row { from, count } in rows {
         let share = *count as f64 / total.max(1.0);

@@ -68,7 +68,11 @@ impl Output for Text {
 /// Values alone, a record a line.
 fn quiet(record: &Record<'_>, out: &mut dyn Write) -> io::Result<()> {
     let values = record.values().map(|(_, value)| match &value {
-        Value::Stack(frames) => frames.iter().map(|f| format!("{f:#x}")).collect::<Vec<_>>().join(" "),
+        Value::Stack(frames) => frames
+            .iter()
+            .map(|f| format!("{f:#x}"))
+            .collect::<Vec<_>>()
+            .join(" "),
         value => shown(value),
     });
     let values: Vec<String> = values.collect();
