@@ -13,12 +13,13 @@ pub fn relay() -> Result<PathBuf> {
     single_file("relay")
 }
 
-/// All that commands may want: the stress tool, the loads it is run beside, and system calls by number.
+/// All that commands may want: the stress tool, the loads it is run beside, and `dtrace`.
 pub fn all() -> Result<Vec<PathBuf>> {
     Ok(vec![
         package("stress")?,
         single_file("shootdown")?,
         single_file("calls")?,
+        package("dtrace")?,
     ])
 }
 
