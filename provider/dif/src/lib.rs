@@ -40,6 +40,7 @@ mod text;
 mod validate;
 pub mod variables;
 
+pub use address::Window;
 pub use environment::Environment;
 pub use fault::{Fault, FaultKind};
 pub use instruction::{

@@ -172,7 +172,7 @@ pub fn declare(
         size => size,
     };
     let fits = match by_ref {
-        true => size >= 1 && size <= MAX_VARIABLE,
+        true => (1..=MAX_VARIABLE).contains(&size),
         false => size <= 8 && !string,
     };
     if !fits {
