@@ -255,6 +255,9 @@ impl<M: Machine> Control<M> {
         let Some(mut state) = self.states.swap_remove(at) else {
             return;
         };
+        if self.states.is_empty() {
+            self.states = List::new();
+        }
         state.shared.activity.kill();
         self.withdraw(&mut state.ecbs);
         let framework = &self.framework;

@@ -102,6 +102,14 @@ pub mod host {
         LEFT.set(n);
     }
 
+    /// Runs `f` with all the memory it wants, whatever `fail_after` said.
+    pub fn fail_after_pause<R>(f: impl FnOnce() -> R) -> R {
+        let left = LEFT.replace(None);
+        let result = f();
+        LEFT.set(left);
+        result
+    }
+
     #[no_mangle]
     extern "C" fn dtrace_provider_allocate(size: usize, align: usize) -> *mut u8 {
         match LEFT.get() {
