@@ -88,7 +88,10 @@ pub(crate) fn provide(control: &mut Control<Host>, pattern: &Pattern<'_>) {
     }
     if let Some(provider) = control.provider_named(b"profile") {
         // Without memory nothing matches, and that is what the client is told.
-        if control.create_probe(provider, b"", b"", pattern.name, pack(timer)).is_ok() {
+        if control
+            .create_probe(provider, b"", b"", pattern.name, pack(timer))
+            .is_ok()
+        {
             DONE.fetch_add(1, Relaxed);
         }
     }

@@ -282,9 +282,7 @@ fn write_records<'a, T: Plain>(
     for record in records {
         if count < room {
             user::write(place, record)?;
-            place = place
-                .checked_add(RecordDescription::SIZE)
-                .ok_or(EFAULT)?;
+            place = place.checked_add(RecordDescription::SIZE).ok_or(EFAULT)?;
         }
         count = count.saturating_add(1);
     }

@@ -40,7 +40,8 @@ extern "C" {
     pub(crate) fn dtrace_shim_comm(comm: *mut u8);
     pub(crate) fn dtrace_shim_walltimestamp() -> u64;
 
-    pub(crate) fn dtrace_shim_copy_from_kernel(to: *mut c_void, from: u64, size: c_ulong) -> c_long;
+    pub(crate) fn dtrace_shim_copy_from_kernel(to: *mut c_void, from: u64, size: c_ulong)
+        -> c_long;
     pub(crate) fn dtrace_shim_copy_from_user(to: *mut c_void, from: u64, size: c_ulong) -> c_long;
     pub(crate) fn dtrace_shim_stack(addresses: *mut u64, count: c_uint) -> c_uint;
     pub(crate) fn dtrace_shim_user_frame(pc: *mut u64, frame: *mut u64);

@@ -53,7 +53,9 @@ impl Environment for Kernel {
     fn kernel(&mut self, address: u64, into: &mut [u8]) -> Result<(), FaultKind> {
         let size = into.len() as c_ulong;
         // SAFETY: room for `size` bytes; the kernel judges the address.
-        copied(unsafe { shim::dtrace_shim_copy_from_kernel(into.as_mut_ptr().cast(), address, size) })
+        copied(unsafe {
+            shim::dtrace_shim_copy_from_kernel(into.as_mut_ptr().cast(), address, size)
+        })
     }
 
     fn user(&mut self, address: u64, into: &mut [u8]) -> Result<(), FaultKind> {

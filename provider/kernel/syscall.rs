@@ -84,7 +84,9 @@ fn registered(answer: c_int) -> Result<(), Error> {
     match kernel::error::to_result(answer) {
         Ok(()) => Ok(()),
         Err(error) if error == ENOMEM => Err(Error::OutOfMemory),
-        Err(_) => Err(Error::Unsupported("a kernel without raw_syscalls tracepoints")),
+        Err(_) => Err(Error::Unsupported(
+            "a kernel without raw_syscalls tracepoints",
+        )),
     }
 }
 

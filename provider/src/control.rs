@@ -843,10 +843,14 @@ impl<M: Machine> State<M> {
             }
         }
         let variables = {
-            let mut programs = self
-                .ecbs
-                .iter()
-                .flat_map(|own| own.ecb.clause.expressions());
+            // Not an iterator of iterators: its type's name is longer than objtool takes.
+            let mut programs = List::new();
+            for own in &self.ecbs {
+                for program in own.ecb.clause.expressions() {
+                    programs.push(program)?;
+                }
+            }
+            let mut programs = programs.iter().copied();
             framework.machine.variables(&self.options, &mut programs)?
         };
         let cpus = framework.cpus();

@@ -160,7 +160,8 @@ impl<'a> Store<'a> {
     /// Makes an empty store of memory that is all zero. Task context, before anybody else sees it.
     pub fn format(&self) {
         for chunk in 0..self.shape.chunks {
-            self.push_free(chunk % self.shape.cpus, chunk, chunk);
+            let cpu = chunk.checked_rem(self.shape.cpus).unwrap_or(0);
+            self.push_free(cpu, chunk, chunk);
         }
     }
 

@@ -23,10 +23,7 @@ pub fn clauses<'a, E>(
     Ok(clauses)
 }
 
-fn clause<'a, E>(
-    ecb: &Ecb<'a>,
-    strsize: u32,
-) -> Result<ClauseDescription<'a, Program<E>>, Unfit> {
+fn clause<'a, E>(ecb: &Ecb<'a>, strsize: u32) -> Result<ClauseDescription<'a, Program<E>>, Unfit> {
     let mut actions = List::new();
     for part in ecb.actions.iter() {
         actions.push(action(&part, strsize)?)?;
@@ -48,10 +45,7 @@ fn clause<'a, E>(
     })
 }
 
-fn action<E>(
-    action: &Action<'_>,
-    strsize: u32,
-) -> Result<ActionDescription<Program<E>>, Unfit> {
+fn action<E>(action: &Action<'_>, strsize: u32) -> Result<ActionDescription<Program<E>>, Unfit> {
     let difo = action.difo.as_ref();
     Ok(ActionDescription {
         kind: action.kind,

@@ -156,12 +156,7 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         self.run(site, cpu, |_, _, _, value| Ok(value))
     }
 
-    fn store(
-        &self,
-        site: &Site<'_, State>,
-        cpu: &mut Cpu<E>,
-        to: &mut [u8],
-    ) -> Result<(), Fault> {
+    fn store(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>, to: &mut [u8]) -> Result<(), Fault> {
         self.run(site, cpu, |machine, program, firing, value| {
             machine.write_result(program, firing, value, to)
         })

@@ -96,9 +96,10 @@ impl State {
         let mut chunk_words = 0;
         for program in programs {
             scopes.add(program.object().variables, limits.strsize)?;
-            let Needs { chunk_words: words } = validate(program.object(), &scopes.declared(), &limits)
-                .map_err(|_| Error::Invalid)?
-                .needs();
+            let Needs { chunk_words: words } =
+                validate(program.object(), &scopes.declared(), &limits)
+                    .map_err(|_| Error::Invalid)?
+                    .needs();
             chunk_words = chunk_words.max(words);
         }
         let zeros = |count: usize| List::try_made(count, |_| Ok::<_, Error>(Word::new(0)));
