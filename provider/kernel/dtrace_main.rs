@@ -9,10 +9,11 @@
 //! - `live`: the one framework, and where probes find it.
 //! - `machine`, `cpus`, `memory`: the kernel as the framework's machine.
 //! - `surroundings`: the kernel as programs see it.
-//! - `syscall`, `profile`: the providers.
+//! - `syscall`, `profile`: the providers; `deadman`.
 //! - `shim*.c`: the C functions and macros that Rust cannot reach; no decisions there.
 
 mod cpus;
+mod deadman;
 mod device;
 mod live;
 mod machine;
@@ -25,6 +26,7 @@ mod surroundings;
 mod syscall;
 mod user;
 
+use deadman::Deadman;
 use device::Session;
 use dtrace_provider::Control;
 use kernel::miscdevice::{MiscDeviceOptions, MiscDeviceRegistration};
@@ -43,6 +45,7 @@ module! {
 /// What is undone at unload, in this order.
 struct DtraceModule {
     _device: Pin<KBox<MiscDeviceRegistration<Session>>>,
+    _deadman: Deadman,
     _live: Live,
 }
 
@@ -61,9 +64,11 @@ impl kernel::Module for DtraceModule {
         let options = MiscDeviceOptions {
             name: c"dtrace!dtrace",
         };
+        let deadman = Deadman::start();
         let device = KBox::pin_init(MiscDeviceRegistration::register(options), GFP_KERNEL)?;
         Ok(Self {
             _device: device,
+            _deadman: deadman,
             _live: live,
         })
     }

@@ -88,6 +88,16 @@ int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns);
 /* Stops all timers of a probe; none fires any more when this returns. */
 void dtrace_shim_timers_stop(u32 probe);
 
+/* ---- the deadman; task ---- */
+unsigned int dtrace_shim_param_deadman_ms(void);
+/* Has dtrace_deadman_due() called once, so much later. */
+void dtrace_shim_deadman_arm(unsigned int ms);
+/* Waits for it; it may arm anew, and is not called any more all the same. */
+void dtrace_shim_deadman_stop(void);
+
+/* ---- in Rust: the deadman, in a task ---- */
+void dtrace_deadman_due(void);
+
 /* ---- in Rust: a timer, in hard interrupt context ---- */
 /* Where the interrupt came: in the kernel or in user space, the other is 0. */
 void dtrace_timer_fired(u32 probe, u64 pc, u64 user_pc);

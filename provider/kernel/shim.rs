@@ -55,4 +55,8 @@ extern "C" {
 
     pub(crate) fn dtrace_shim_timer_start(cpu: c_uint, probe: u32, period_ns: u64) -> c_int;
     pub(crate) fn dtrace_shim_timers_stop(probe: u32);
+
+    pub(crate) fn dtrace_shim_param_deadman_ms() -> c_uint;
+    pub(crate) fn dtrace_shim_deadman_arm(ms: c_uint);
+    pub(crate) fn dtrace_shim_deadman_stop();
 }

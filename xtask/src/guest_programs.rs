@@ -20,6 +20,7 @@ pub fn all() -> Result<Vec<PathBuf>> {
         single_file("shootdown")?,
         single_file("calls")?,
         package("dtrace")?,
+        package("dtrace-ioctl-fuzz")?,
     ])
 }
 

@@ -98,5 +98,13 @@ for turn in $(seq 30); do round $turn; done
 after=$(kilobytes)
 echo "kernel memory: $before kB, then $after kB"
 [ $((after - before)) -lt 4096 ] || fail "30 rounds took $((after - before)) kB"
-rmmod dtrace || exit
 echo "30 rounds"
+
+# One that does not ask for its status loses its tracing, and nothing else.
+rmmod dtrace && insmod /modules/dtrace.ko deadman_ms=2000 || exit
+if dtrace -q -n profile:::tick-1s -x statusrate=60s -o /tmp/silent -c "sleep 12" 2>/tmp/said; then
+	fail "a silent consumer went on to the end"
+fi
+cat /tmp/said
+dmesg | grep -q "dtrace: ended 1 consumers" || fail "the kernel does not say so"
+rmmod dtrace || exit
