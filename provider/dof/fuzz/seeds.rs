@@ -7,7 +7,9 @@ mod common;
 fn main() -> std::io::Result<()> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/load");
     std::fs::create_dir_all(folder)?;
-    let sample = common::sample().to_bytes().expect("the sample can be written");
+    let sample = common::sample()
+        .to_bytes()
+        .expect("the sample can be written");
     std::fs::write(format!("{folder}/sample"), sample)?;
     let options = dof::options_image(&[1; 30]);
     std::fs::write(format!("{folder}/options"), options)
