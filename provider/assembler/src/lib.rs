@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! DIF as text, for tests, for error messages and for compilers.
 //!
-//! [`assemble`] turns text into a [`dof::Object`], [`listing`] turns an object into such text, and
+//! [`assemble`] turns text into a [`dof::Object`], [`listing()`] turns an object into such text, and
 //! [`Builder`] puts an object together by calls.
 //!
 //! ```
