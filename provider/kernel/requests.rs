@@ -6,7 +6,7 @@
 use crate::device::Session;
 use crate::machine::Host;
 use crate::user::{self, Unread};
-use crate::{cpus, live};
+use crate::{cpus, live, profile};
 use dtrace_interface::accounting::Accounting;
 use dtrace_interface::argument::{ArgumentDescription, INDEX_NONE};
 use dtrace_interface::buffer::BufferDescription;
@@ -142,6 +142,7 @@ fn first_probe(at: usize, matching: bool) -> Result {
         false => Pattern::default(),
     };
     let found = live::control(|control| {
+        profile::provide(control, &pattern);
         let probe = control.first_match(asked.id, &pattern);
         description(probe.ok_or(ESRCH)?)
     })?;
@@ -221,7 +222,7 @@ fn enable(session: &Session, at: usize) -> Result<isize> {
         clauses.reverse();
         let mut count = 0_usize;
         while let Some(clause) = clauses.pop() {
-            crate::profile::provide(control, &clause.pattern);
+            profile::provide(control, &clause.pattern);
             let more = control.enable(consumer, clause).map_err(trouble)?;
             count = count.saturating_add(more);
         }

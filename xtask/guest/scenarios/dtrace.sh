@@ -4,7 +4,11 @@
 # as docs/dtrace.md says, and consumers that are killed leave nothing behind.
 # timeout: 1200
 
-fail() { echo "dtrace: $*" >&2; exit 3; }
+fail() {
+	echo "dtrace: $*" >&2
+	rmmod dtrace
+	exit 3
+}
 
 insmod /modules/dtrace.ko || exit
 [ -c /dev/dtrace/dtrace ] || fail "no /dev/dtrace/dtrace"
