@@ -106,7 +106,7 @@ echo "30 rounds"
 
 # One that does not ask for its status loses its tracing, and nothing else.
 rmmod dtrace && insmod /modules/dtrace.ko deadman_ms=2000 || exit
-if dtrace -q -n profile:::tick-1s -x statusrate=60s -o /tmp/silent -c "sleep 12" 2>/tmp/said; then
+if dtrace -q -n profile:::tick-1s -x statusrate=5s -o /tmp/silent -c "sleep 12" 2>/tmp/said; then
 	fail "a silent consumer went on to the end"
 fi
 cat /tmp/said
