@@ -90,7 +90,8 @@ impl Arena {
                 0 => self.address(4096 + random.below(SIZE - 4096)),
                 1 => self.nowhere(random),
                 2 | 3 => random.odd(),
-                4 => random.next() % 5,
+                4 => random.next() % 5 | (random.next() % 3) << 32,
+                5 => 4096 | 1 << 32,
                 _ => 0,
             };
             word.copy_from_slice(&value.to_ne_bytes());
