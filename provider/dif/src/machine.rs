@@ -22,8 +22,8 @@ pub const TUPLE_DEPTH: usize = 32;
 
 /// Runs the programs of one clause in one firing, one after the other: predicate, then actions.
 ///
-/// Made anew for each clause, so scratch is free and the caller cleared the locals. Under 1 KiB,
-/// and what it takes of the stack while it runs is under 1 KiB as well.
+/// Made anew for each clause, so scratch is free and the caller cleared the locals. It has under
+/// 1 KiB, and running it takes about 1 KiB of stack, the environment's share not counted.
 #[derive(Debug)]
 pub struct Machine<'a> {
     memory: Memory<'a>,
@@ -131,15 +131,19 @@ impl<'a> Machine<'a> {
             let word = program.object.instructions.get(at as usize);
             let word = *word.ok_or_else(illegal)?;
             let instruction = Instruction::decode(word).map_err(|_| illegal())?;
-            match self
+            let next = match self
                 .step(program, environment, instruction)
                 .map_err(fault)?
             {
                 Step::Done(value) => return Ok(value),
-                Step::Next => at = at.checked_add(1).ok_or_else(illegal)?,
-                Step::To(target) if target > at => at = target,
-                Step::To(_) => return Err(illegal()),
+                Step::Next => at.saturating_add(1),
+                Step::To(target) => target,
+            };
+            // Forward and inside, or the fault is this instruction's.
+            if next <= at || next as usize >= program.object.instructions.len() {
+                return Err(illegal());
             }
+            at = next;
         }
     }
 
@@ -270,8 +274,7 @@ impl<'a> Machine<'a> {
             }
             Instruction::Store { width, r1, rd } => {
                 let (value, address) = (self.get(r1), self.get(rd));
-                // A width is a power of two. (A remainder would be a check for 0, which 7.3's objtool
-                // does not know to end.)
+                // A width is a power of two.
                 if address & (width.bytes() as u64).wrapping_sub(1) != 0 {
                     return Err(Trouble::at(FaultKind::BadAlignment, address));
                 }
