@@ -18,7 +18,9 @@ pub fn all() -> Result<Vec<PathBuf>> {
     Ok(vec![
         package("stress")?,
         single_file("shootdown")?,
+        single_file("calls")?,
         package("dtrace")?,
+        package("dtrace-ioctl-fuzz")?,
     ])
 }
 

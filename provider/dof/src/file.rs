@@ -157,7 +157,7 @@ impl<'a> File<'a> {
         }))?;
         let file = Self { bytes, sections };
         let mut total = 0_u64;
-        for (index, head) in (0..).zip(sections.iter()) {
+        for (index, head) in (0..u32::MAX).zip(sections.iter()) {
             let place = Place::Section {
                 index,
                 kind: head.kind,
@@ -198,7 +198,7 @@ impl<'a> File<'a> {
     /// The loaded sections in order, with those of unknown kind.
     pub fn loaded(&self) -> impl Iterator<Item = Loaded<'a>> + Clone + 'a {
         let file = *self;
-        (0..)
+        (0..u32::MAX)
             .zip(self.sections.iter())
             .filter_map(move |(index, head)| {
                 (head.flags & dof::SECTION_LOAD != 0).then_some(())?;
