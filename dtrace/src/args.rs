@@ -289,7 +289,7 @@ impl Args {
         let clause = |name, id| Clause {
             name,
             id,
-            pid: None,
+            predicate: None,
             record: self.record.clone(),
             aggregate: aggregate.clone(),
         };

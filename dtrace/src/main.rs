@@ -8,7 +8,9 @@ mod world;
 use anyhow::{Context, Result};
 use args::Args;
 use dtrace::device::Node;
+use dtrace::program::Equals;
 use dtrace::{failure, run, target};
+use dtrace_interface::variable::BuiltIn;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -67,9 +69,12 @@ fn command(args: &Args, mut plan: run::Plan) -> Result<u8> {
     }
     let mut world = world::Real::new(args)?;
     if args.only_target {
-        let pid = world.target_pid();
+        let only = world.target_pid().map(|pid| Equals {
+            variable: BuiltIn::Pid,
+            value: pid.into(),
+        });
         for (_, clause) in &mut plan.clauses {
-            clause.pid = pid;
+            clause.predicate = only;
         }
     }
     run::trace(&device, plan, &mut world, &mut out, &mut io::stderr())

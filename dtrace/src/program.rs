@@ -20,12 +20,21 @@ pub struct Clause {
     pub name: ProbeName,
     /// This probe only.
     pub id: Option<u32>,
-    /// Only what this process does.
-    pub pid: Option<u32>,
+    /// Only where this holds.
+    pub predicate: Option<Equals>,
     /// What to record. Nothing: that it fired.
     pub record: Vec<Field>,
     /// What to count.
     pub aggregate: Option<Aggregate>,
+}
+
+/// A variable has a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Equals {
+    /// Which variable: one that holds a number.
+    pub variable: BuiltIn,
+    /// Which value.
+    pub value: u64,
 }
 
 /// What to count.
@@ -97,11 +106,11 @@ fn copy_in_string(variable: &Variable, returns: DifType) -> Object {
     object(code, Vec::new(), returns)
 }
 
-/// Whether the variable `pid` is `pid`: 1 or 0.
-fn is_process(pid: u32) -> Result<Object> {
+/// Whether a variable has a value: 1 or 0.
+fn equals(Equals { variable, value }: Equals) -> Result<Object> {
     let last = 6;
     let code = vec![
-        Instruction::with_index(Opcode::Ldgs, BuiltIn::Pid.raw(), 1),
+        Instruction::with_index(Opcode::Ldgs, variable.raw(), 1),
         Instruction::with_index(Opcode::Setx, 0, 2),
         Instruction::new(Opcode::Cmp, 1, 2, 0),
         Instruction::new(Opcode::Mov, 0, 0, 1),
@@ -109,7 +118,7 @@ fn is_process(pid: u32) -> Result<Object> {
         Instruction::with_index(Opcode::Setx, 1, 1),
         Instruction::new(Opcode::Ret, 0, 0, 1),
     ];
-    Ok(object(code, vec![u64::from(pid), 1], DifType::integer(4)))
+    Ok(object(code, vec![value, 1], DifType::integer(4)))
 }
 
 /// A constant.
@@ -197,7 +206,7 @@ pub fn clause(number: usize, clause: &Clause, options: &Options) -> Result<Vec<u
         function: name.function,
         name: name.name,
     };
-    let predicate = clause.pid.map(is_process).transpose()?;
+    let predicate = clause.predicate.map(equals).transpose()?;
     let actions = actions(number, clause, options);
     Program::new()
         .clause_with([probe], predicate, actions, user_argument(number))
@@ -247,7 +256,10 @@ mod tests {
     fn a_clause_as_the_loader_reads_it() {
         let wanted = Clause {
             name: "syscall::open*:entry".parse().unwrap(),
-            pid: Some(42),
+            predicate: Some(Equals {
+                variable: BuiltIn::Pid,
+                value: 42,
+            }),
             record: ["pid", "execname", "copyinstr(arg1)", "stack"]
                 .map(|field| field.parse().unwrap())
                 .to_vec(),

@@ -10,7 +10,9 @@ use crate::output::{accounting, Flow, Json, Output, Sorting, Text};
 use crate::program::{self, Clause};
 use crate::session::{matching, no_match, Session, Standing};
 use anyhow::{bail, Context, Result};
+use dtrace_interface::accounting::Accounting;
 use dtrace_interface::options::OptionId;
+use dtrace_interface::CPU_ALL;
 use std::io::Write;
 use std::time::Duration;
 
@@ -173,16 +175,11 @@ pub fn trace(
         exit: None,
         damaged: false,
     };
-    for (number, (_, clause)) in plan.clauses.iter().enumerate() {
-        let probes = matched(device, clause, plan.zero_is_fine)?;
-        program::clause(number, clause, &plan.options)?;
-        if plan.verbose {
-            for Probe { id, name } in probes {
-                shown.notice(format_args!("probe {id} {name}"));
-            }
-        }
-    }
     if plan.check_only {
+        for (number, (_, clause)) in plan.clauses.iter().enumerate() {
+            matched(device, clause, plan.zero_is_fine)?;
+            program::clause(number, clause, &plan.options)?;
+        }
         return Ok(0);
     }
     let sorting = Sorting {
@@ -192,7 +189,17 @@ pub fn trace(
     let wanted = plan.options.clone();
     let mut session = Session::new(device, plan.options)?;
     for (text, clause) in plan.clauses {
-        let count = session.enable(clause)?;
+        // Enabled first: names such as tick-1s make their probe.
+        let count = session.enable(clause.clone())?;
+        let probes = match count == 0 || plan.verbose {
+            true => matched(device, &clause, plan.zero_is_fine)?,
+            false => Vec::new(),
+        };
+        if plan.verbose {
+            for Probe { id, name } in probes {
+                shown.notice(format_args!("probe {id} {name}"));
+            }
+        }
         if !quiet {
             let plural = if count == 1 { "" } else { "s" };
             shown.notice(format_args!(
@@ -292,14 +299,16 @@ fn tell_options(wanted: &Options, given: &Options, verbose: bool, shown: &mut Sh
 
 /// Where every firing went.
 fn account(device: &dyn Device, cpus: u32, form: Form, out: &mut dyn Write) -> Result<()> {
-    let mut all = Vec::new();
-    for cpu in 0..cpus {
-        let found = device.accounting(cpu);
-        all.extend(found.with_context(|| format!("the accounting of CPU {cpu}"))?);
-    }
+    let ask = |cpu: u32| {
+        device
+            .accounting(cpu, 0)
+            .context("asking for the accounting")
+    };
+    let each: Vec<Accounting> = (0..cpus).map(ask).collect::<Result<_>>()?;
+    let all = ask(CPU_ALL)?;
     match form {
-        Form::Text => accounting::text(&all, out)?,
-        Form::Json => accounting::json(&all, out)?,
+        Form::Text => accounting::text(&each, &all, out)?,
+        Form::Json => accounting::json(&each, &all, out)?,
     }
     Ok(())
 }

@@ -130,6 +130,8 @@ impl<'d> Session<'d> {
         }
         let size = |option| self.options.get(option).unwrap_or(0);
         let most = size(OptionId::BufferSize).max(size(OptionId::AggregationSize));
+        // As the kernel rounds them.
+        let most = most.checked_next_multiple_of(8).unwrap_or(u64::MAX);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         self.room
             .try_reserve_exact(most)

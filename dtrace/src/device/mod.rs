@@ -47,12 +47,13 @@ pub trait Device {
     /// The options in force, those that are set.
     fn options(&self) -> io::Result<Vec<(OptionId, u64)>>;
 
-    /// Takes what a CPU has recorded into `room`, which must be as long as the kernel's buffer. None:
-    /// that CPU has no buffer.
+    /// Takes what a CPU has recorded into `room`, which must be as long as the option for that buffer
+    /// says, rounded up to 8. None: that CPU has no buffer.
     fn snapshot(&self, buffer: Buffer, cpu: u32, room: &mut [u8]) -> io::Result<Option<Snapshot>>;
 
-    /// Where every firing went, on one CPU; None: there is no such CPU.
-    fn accounting(&self, cpu: u32) -> io::Result<Option<Accounting>>;
+    /// Where every firing went, on one CPU or on [`CPU_ALL`](dtrace_interface::CPU_ALL), of one enabled
+    /// probe or (0) of all.
+    fn accounting(&self, cpu: u32, epid: u32) -> io::Result<Accounting>;
 }
 
 /// A probe.

@@ -92,8 +92,9 @@ impl Node {
         let options = self.options()?;
         let size = |wanted| {
             let found = options.iter().find(|(option, _)| *option == wanted);
-            // Unknown: no room is enough.
-            found.map_or(u64::MAX, |(_, size)| *size)
+            // The kernel rounds up to words. Unknown: no room is enough.
+            let size = found.and_then(|(_, size)| size.checked_next_multiple_of(8));
+            size.unwrap_or(u64::MAX)
         };
         let sizes = [size(OptionId::BufferSize), size(OptionId::AggregationSize)];
         self.sizes.set(Some(sizes));
@@ -269,14 +270,15 @@ impl Device for Node {
         }))
     }
 
-    fn accounting(&self, cpu: u32) -> io::Result<Option<Accounting>> {
+    fn accounting(&self, cpu: u32, epid: u32) -> io::Result<Accounting> {
         let mut accounting = Accounting {
             size: Accounting::SIZE as u32,
             cpu,
+            epid,
             ..Accounting::ZERO
         };
-        let asked = self.ask(ioctl::ACCOUNTING, &mut accounting);
-        Ok(none_if(libc::ENOENT, asked)?.map(|_| accounting))
+        self.ask(ioctl::ACCOUNTING, &mut accounting)?;
+        Ok(accounting)
     }
 }
 

@@ -3,14 +3,13 @@
 
 use super::json;
 use dtrace_interface::accounting::Accounting;
-use dtrace_interface::Plain;
 use std::io::{self, Write};
 
 /// A count and its name.
 type Count = (&'static str, fn(&Accounting) -> u64);
 
-/// The columns, in their order.
-const COUNTS: [Count; 11] = [
+/// Those of each CPU, in their order.
+const COUNTS: [Count; 8] = [
     ("hits", |a| a.hits),
     ("records", |a| a.records),
     ("drops", |a| a.drops),
@@ -19,8 +18,12 @@ const COUNTS: [Count; 11] = [
     ("inactive", |a| a.inactive),
     ("errors", |a| a.errors),
     ("nested", |a| a.nested),
-    ("agg-drops", |a| a.aggregation_drops),
-    ("dyn-drops", |a| a.dynamic_drops),
+];
+
+/// Those that the kernel does not tell by CPU.
+const TOTALS: [Count; 3] = [
+    ("aggregation-drops", |a| a.aggregation_drops),
+    ("dynamic-drops", |a| a.dynamic_drops),
     ("switches", |a| a.switches),
 ];
 
@@ -37,82 +40,69 @@ pub fn missing(accounting: &Accounting) -> i128 {
     i128::from(accounting.hits) - known.map(i128::from).iter().sum::<i128>()
 }
 
-/// All CPUs together.
-pub fn sum(all: &[Accounting]) -> Accounting {
-    let total = |count: fn(&Accounting) -> u64| {
-        let counts = all.iter().map(count);
-        counts.fold(0, u64::saturating_add)
-    };
-    Accounting {
-        hits: total(|a| a.hits),
-        records: total(|a| a.records),
-        drops: total(|a| a.drops),
-        predicate_false: total(|a| a.predicate_false),
-        self_filtered: total(|a| a.self_filtered),
-        inactive: total(|a| a.inactive),
-        errors: total(|a| a.errors),
-        nested: total(|a| a.nested),
-        aggregation_drops: total(|a| a.aggregation_drops),
-        dynamic_drops: total(|a| a.dynamic_drops),
-        switches: total(|a| a.switches),
-        ..Accounting::ZERO
-    }
-}
-
-/// A table, with a last row for all CPUs.
+/// A table of CPUs, whose last row is for all of them.
 ///
 /// # Errors
 /// The writer's.
-pub fn text(all: &[Accounting], out: &mut dyn Write) -> io::Result<()> {
+pub fn text(each: &[Accounting], all: &Accounting, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "{:>3}", "CPU")?;
     for (name, _) in COUNTS {
-        write!(out, " {name:>width$}", width = name.len().max(10))?;
+        write!(out, " {name:>width$}", width = width(name))?;
     }
     writeln!(out)?;
     let row = |cpu: &str, accounting: &Accounting, out: &mut dyn Write| {
         write!(out, "{cpu:>3}")?;
         for (name, count) in COUNTS {
-            let width = name.len().max(10);
-            write!(out, " {:>width$}", count(accounting))?;
+            write!(out, " {:>width$}", count(accounting), width = width(name))?;
         }
         writeln!(out)
     };
-    for accounting in all {
+    for accounting in each {
         row(&accounting.cpu.to_string(), accounting, out)?;
     }
-    let sum = sum(all);
-    row("all", &sum, out)?;
-    match missing(&sum) {
+    row("all", all, out)?;
+    let totals = TOTALS.map(|(name, count)| format!("{name} {}", count(all)));
+    writeln!(out, "{}", totals.join(", "))?;
+    match missing(all) {
         0 => Ok(()),
         missing => writeln!(out, "{missing} hits are not accounted for"),
     }
+}
+
+fn width(name: &str) -> usize {
+    name.len().max(10)
 }
 
 /// An object for each CPU, and one for all.
 ///
 /// # Errors
 /// The writer's.
-pub fn json(all: &[Accounting], out: &mut dyn Write) -> io::Result<()> {
-    let object = |cpu: serde_json::Value, accounting: &Accounting, out: &mut dyn Write| {
-        let mut object = serde_json::Map::new();
-        object.insert("type".into(), "accounting".into());
-        object.insert("cpu".into(), cpu);
-        for (name, count) in COUNTS {
-            object.insert(name.into(), count(accounting).into());
-        }
-        let missing = i64::try_from(missing(accounting)).unwrap_or(i64::MAX);
-        object.insert("missing".into(), missing.into());
-        json::line(&object, out)
-    };
-    for accounting in all {
-        object(accounting.cpu.into(), accounting, out)?;
+pub fn json(each: &[Accounting], all: &Accounting, out: &mut dyn Write) -> io::Result<()> {
+    for accounting in each {
+        json::line(&object(accounting.cpu.into(), accounting), out)?;
     }
-    object("all".into(), &sum(all), out)
+    let mut last = object("all".into(), all);
+    last.extend(TOTALS.map(|(name, count)| (name.into(), count(all).into())));
+    json::line(&last, out)
+}
+
+fn object(
+    cpu: serde_json::Value,
+    accounting: &Accounting,
+) -> serde_json::Map<String, serde_json::Value> {
+    let mut object = serde_json::Map::new();
+    object.insert("type".into(), "accounting".into());
+    object.insert("cpu".into(), cpu);
+    object.extend(COUNTS.map(|(name, count)| (name.into(), count(accounting).into())));
+    let missing = i64::try_from(missing(accounting)).unwrap_or(i64::MAX);
+    object.insert("missing".into(), missing.into());
+    object
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dtrace_interface::Plain;
 
     #[test]
     fn what_is_missing_is_told() {
@@ -128,7 +118,7 @@ mod tests {
         assert_eq!(missing(&cpu), 0);
         let told = |cpu: &Accounting| {
             let mut out = Vec::new();
-            text(std::slice::from_ref(cpu), &mut out).unwrap();
+            text(std::slice::from_ref(cpu), cpu, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         assert!(!told(&cpu).contains("not accounted"));

@@ -340,9 +340,11 @@ impl Device for Played {
         Ok(Some(snapshot))
     }
 
-    fn accounting(&self, cpu: u32) -> io::Result<Option<Accounting>> {
+    fn accounting(&self, cpu: u32, _epid: u32) -> io::Result<Accounting> {
         let mut all = self.accounting.iter();
-        Ok(all.find(|accounting| accounting.cpu == cpu).copied())
+        all.find(|accounting| accounting.cpu == cpu)
+            .copied()
+            .ok_or_else(no_such)
     }
 }
 
