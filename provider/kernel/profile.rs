@@ -47,6 +47,9 @@ impl Provider for Profile {
         let mut online = (0..cpus::count()).filter(|cpu| cpus::is_online(*cpu));
         let result = online.try_for_each(|cpu| start(cpu, probe, period_ns));
         Host.release_cpus();
+        if result.is_err() {
+            self.disable(probe, argument);
+        }
         result
     }
 

@@ -34,6 +34,14 @@ pub struct Machine<'a> {
     pub(crate) tokens: Tokens,
 }
 
+/// What a clause keeps from one program to the next where each gets a machine of its own: how much
+/// of scratch is in use, and what `strtok` has left. A clause begins with the default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Between {
+    used: usize,
+    tokens: Tokens,
+}
+
 /// What the last comparison found.
 #[derive(Debug, Clone, Copy)]
 struct Comparison {
@@ -107,6 +115,23 @@ impl<'a> Machine<'a> {
                 depth: 0,
             },
             tokens: Tokens::default(),
+        }
+    }
+
+    /// For the next program of a clause whose machine was given up.
+    pub fn resume(memory: Memory<'a>, between: Between) -> Self {
+        Self {
+            used: between.used,
+            tokens: between.tokens,
+            ..Self::new(memory)
+        }
+    }
+
+    /// Gives it up; what the clause's next program goes on with.
+    pub fn suspend(self) -> Between {
+        Between {
+            used: self.used,
+            tokens: self.tokens,
         }
     }
 
