@@ -14,5 +14,5 @@ cd xcall-*
 make "KDIR=$headers" >/build/make.log 2>&1 || { cat /build/make.log; exit 1; }
 make "KDIR=$headers" install
 installed=$(find "/lib/modules/$release/updates" -name '*.ko*' | sed 's,.*/,,; s,\..*,,' | sort | tr '\n' ' ')
-[ "$installed" = "xcall xcall_stress " ] || { echo "make-install.sh: installed: $installed" >&2; exit 1; }
+[ "$installed" = "dtrace xcall xcall_stress " ] || { echo "make-install.sh: installed: $installed" >&2; exit 1; }
 sh /repo/xtask/package/take-installed.sh "$release"

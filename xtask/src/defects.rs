@@ -23,9 +23,10 @@ const LIST: &str = "loom-tests/defects.toml";
 const MEMBERS: &[&str] = &[
     "xcall",
     "xcall/host",
-    "loom-tests",
+    "provider",
     "provider/dif",
     "provider/interface",
+    "loom-tests",
 ];
 
 /// A host test named as a catcher.

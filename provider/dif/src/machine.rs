@@ -35,10 +35,10 @@ pub struct Machine<'a> {
     tokens: Tokens,
 }
 
-/// How far a clause is: what its programs took of scratch, and where `strtok` stands. Who cannot
-/// keep a [`Machine`] from one program to the next keeps this.
+/// What a clause keeps from one program to the next where each gets a machine of its own: how much
+/// of scratch is in use, and what `strtok` has left. A clause begins with the default.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Progress {
+pub struct Between {
     used: usize,
     tokens: Tokens,
 }
@@ -106,15 +106,9 @@ enum Step {
 impl<'a> Machine<'a> {
     /// For a clause that begins.
     pub fn new(memory: Memory<'a>) -> Self {
-        Self::resume(memory, Progress::default())
-    }
-
-    /// For a clause that came so far, with the same memory.
-    pub fn resume(memory: Memory<'a>, progress: Progress) -> Self {
-        let Progress { used, tokens } = progress;
         Self {
             memory,
-            used,
+            used: 0,
             left: 0,
             registers: [0; REGISTERS],
             comparison: Comparison::NONE,
@@ -122,13 +116,22 @@ impl<'a> Machine<'a> {
                 entries: [Entry::default(); TUPLE_DEPTH],
                 depth: 0,
             },
-            tokens,
+            tokens: Tokens::default(),
         }
     }
 
-    /// How far the clause is.
-    pub fn progress(&self) -> Progress {
-        Progress {
+    /// For the next program of a clause whose machine was given up.
+    pub fn resume(memory: Memory<'a>, between: Between) -> Self {
+        Self {
+            used: between.used,
+            tokens: between.tokens,
+            ..Self::new(memory)
+        }
+    }
+
+    /// Gives it up; what the clause's next program goes on with.
+    pub fn suspend(self) -> Between {
+        Between {
             used: self.used,
             tokens: self.tokens,
         }

@@ -53,7 +53,7 @@ impl<'a> Actions<'a> {
     }
 
     pub(crate) fn check(file: &File<'a>, section: &Loaded<'a>) -> Result<(), Error> {
-        for (entry, raw) in section.table()?.iter().enumerate() {
+        for (entry, raw) in section.table()?.entries() {
             read_action(file, entry, &raw)
                 .map_err(|problem| section.entry_error(entry, problem))?;
         }
@@ -74,13 +74,10 @@ impl<'a> Actions<'a> {
     pub fn iter(&self) -> impl Iterator<Item = Action<'a>> + Clone + 'a {
         let (file, section) = (self.file, self.section);
         // check() and the check of every object were passed by all of them.
-        self.table
-            .iter()
-            .enumerate()
-            .filter_map(move |(entry, raw)| {
-                section?;
-                read_action(&file, entry, &raw).ok()
-            })
+        self.table.entries().filter_map(move |(entry, raw)| {
+            section?;
+            read_action(&file, entry, &raw).ok()
+        })
     }
 }
 

@@ -97,7 +97,7 @@ impl<'a> Difo<'a> {
                 kind: SectionKind::Dif,
             }));
         }
-        for (entry, variable) in object.variables.iter().enumerate() {
+        for (entry, variable) in object.variables.entries() {
             check_variable(&variable, object.strings)
                 .map_err(|problem| section.entry_error(entry, problem))?;
         }

@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use dtrace_interface::dof::SectionKind;
+use dtrace_interface::dof::{SectionKind, SECTION_NONE};
 
 /// A file is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +208,10 @@ impl fmt::Display for Problem {
             Self::CutEntry { size } => write!(f, "the last entry is cut short at {size} bytes"),
             Self::Unsupported => f.write_str("sections of this kind are not supported"),
             Self::UnknownKind => f.write_str("no such kind of section"),
+            Self::NoSection {
+                field,
+                to: SECTION_NONE,
+            } => write!(f, "{field}: is missing"),
             Self::NoSection { field, to } => write!(f, "{field}: there is no section {to}"),
             Self::NotLoaded { field, to } => write!(f, "{field}: section {to} is not loaded"),
             Self::WrongKind { field, to, kind } => {

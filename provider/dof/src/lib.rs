@@ -7,7 +7,7 @@
 //! by the bytes and the limits. The bytes must not change while they are borrowed: copy them from
 //! user space first. What DIF does is not looked at: the crate `dif` validates it.
 //!
-//! With the feature `std` there is a writer, [`Program`].
+//! With the feature `std` there is a writer, `Program`.
 //!
 //! Context: [`load`] and what it gives may be used anywhere.
 #![no_std]

@@ -37,7 +37,7 @@ impl OptionSetting {
     }
 
     pub(crate) fn check(section: &Loaded<'_>) -> Result<(), Error> {
-        for (entry, raw) in section.table()?.iter().enumerate() {
+        for (entry, raw) in section.table()?.entries() {
             Self::read(&raw).map_err(|problem| section.entry_error(entry, problem))?;
         }
         Ok(())
@@ -73,7 +73,7 @@ pub fn options_image(values: &[u64; options::COUNT]) -> [u8; OPTIONS_IMAGE_SIZE]
         .and_then(|at| section.to_bytes(at));
     let entries = image.get_mut(data..).unwrap_or_default();
     let entries = entries.chunks_exact_mut(OptionDescription::SIZE);
-    for ((option, value), at) in (0..).zip(values).zip(entries) {
+    for ((option, value), at) in (0..u32::MAX).zip(values).zip(entries) {
         let strings = dof::SECTION_NONE;
         let _ = OptionDescription {
             option,

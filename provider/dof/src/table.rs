@@ -49,6 +49,12 @@ impl<'a, T: Plain> Table<'a, T> {
         T::from_bytes(self.bytes.get(index.checked_mul(T::SIZE)?..)?)
     }
 
+    /// All of them in order, each with its index. `enumerate` would check for an overflow, and
+    /// call the panic that cannot come.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (usize, T)> + Clone + 'a {
+        (0..usize::MAX).zip(self.iter())
+    }
+
     /// All of them, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = T> + Clone + 'a {
         // max(1): chunks of 0 bytes would panic; no Plain here has that size.

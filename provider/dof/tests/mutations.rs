@@ -114,6 +114,6 @@ fn a_storm_of_edges() {
 #[ignore = "minutes; run it after a change of the loader"]
 fn a_long_storm_of_edges() {
     for seed in 1..=20 {
-        storm(1_000_000, seed * 0x9e37_79b9_7f4a_7c15_u64 | 1);
+        storm(1_000_000, 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
     }
 }

@@ -93,27 +93,26 @@ fn actions() -> impl Strategy<Value = Vec<ActionSpec>> {
         any::<[u64; 3]>(),
     );
     vec(action, 0..5).prop_map(|actions| {
-        let spec = |(index, (kind, difo, format, [argument, user_argument, tuple])): (
-            usize,
-            (ActionKind, Option<Object>, Option<String>, [u64; 3]),
-        )| {
-            let format = format.filter(|_| kind.has_format());
-            let tuple = if kind.is_aggregation() {
-                (tuple % (index as u64 + 1)) as u32
-            } else {
-                0
-            };
-            let argument = if format.is_some() { 0 } else { argument };
-            ActionSpec {
-                kind,
-                difo,
-                format,
-                tuple,
-                argument,
-                user_argument,
-            }
-        };
-        actions.into_iter().enumerate().map(spec).collect()
+        actions
+            .into_iter()
+            .enumerate()
+            .map(
+                |(index, (kind, difo, format, [argument, user_argument, tuple]))| {
+                    let format = format.filter(|_| kind.has_format());
+                    let key = (tuple % (index as u64 + 1)) as u32;
+                    let tuple = if kind.is_aggregation() { key } else { 0 };
+                    let argument = if format.is_some() { 0 } else { argument };
+                    ActionSpec {
+                        kind,
+                        difo,
+                        format,
+                        tuple,
+                        argument,
+                        user_argument,
+                    }
+                },
+            )
+            .collect()
     })
 }
 

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the framework knows of a compiled expression: DIF, or a test's.
+
+use crate::error::Error;
+use crate::registry::ProbeName;
+use dtrace_interface::dif::DifType;
+use dtrace_interface::fault;
+
+/// A compiled, checked expression. Its functions run in probe context but for [`result`](Self::result).
+pub trait Expression: Send + Sync + Sized + 'static {
+    /// A CPU's environment: machine state, scratch, how to load memory.
+    type Environment;
+    /// A consumer's variables.
+    type Variables: Variables;
+
+    /// The type of its value.
+    fn result(&self) -> DifType;
+
+    /// A clause begins: clause-local variables are as if never written.
+    fn begin(environment: &mut Self::Environment);
+
+    /// Its value, or the address of it if that is by reference.
+    ///
+    /// # Errors
+    ///
+    /// What the expression failed of.
+    fn value(
+        &self,
+        site: &Site<'_, Self::Variables>,
+        environment: &mut Self::Environment,
+    ) -> Result<u64, Fault>;
+
+    /// Puts its value into `to`, which holds zeros and is as large as the record: an integer's low
+    /// bytes, or the data that it refers to (a string up to its NUL).
+    ///
+    /// # Errors
+    ///
+    /// What the expression failed of; `to` may be half filled.
+    fn store(
+        &self,
+        site: &Site<'_, Self::Variables>,
+        environment: &mut Self::Environment,
+        to: &mut [u8],
+    ) -> Result<(), Fault>;
+}
+
+/// A consumer's variables: written by probes on all CPUs at a time.
+pub trait Variables: Send + Sync + 'static {
+    /// Dynamic variables dropped so far.
+    fn drops(&self) -> DynamicDrops;
+
+    /// Called from time to time by the control side: what probes gave up may be used again. `sync`
+    /// returns when every firing that was on is over.
+    fn clean(&self, sync: &dyn Fn());
+}
+
+/// Dynamic variables that were dropped, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DynamicDrops {
+    /// No room.
+    pub full: u64,
+    /// All free ones were being rinsed.
+    pub rinsing: u64,
+    /// All free ones were dirty.
+    pub dirty: u64,
+}
+
+/// The firing that an expression runs in.
+pub struct Site<'a, V> {
+    /// Which CPU.
+    pub cpu: usize,
+    /// Which probe.
+    pub probe: u32,
+    /// Its name.
+    pub name: &'a ProbeName,
+    /// The enabled probe.
+    pub epid: u32,
+    /// The probe's arguments.
+    pub args: &'a [u64; 10],
+    /// The consumer's variables.
+    pub variables: &'a V,
+}
+
+/// What an expression failed of, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The kind.
+    pub kind: fault::Fault,
+    /// The instruction's index, or u32::MAX.
+    pub offset: u32,
+    /// The address that could not be read, or another value the kind defines.
+    pub value: u64,
+}
+
+/// No variables.
+impl Variables for () {
+    fn drops(&self) -> DynamicDrops {
+        DynamicDrops::default()
+    }
+
+    fn clean(&self, _: &dyn Fn()) {}
+}
+
+/// Whether a type's size makes sense in a record; its bytes there.
+pub(crate) fn record_size(of: DifType, string_size: u32) -> Result<u32, Error> {
+    const MAX_RECORD: u32 = 1 << 20;
+    let size = match of.kind {
+        dtrace_interface::dif::TYPE_STRING if of.size == 0 => string_size,
+        _ => of.size,
+    };
+    let fits = match of.is_by_ref() {
+        true => size <= MAX_RECORD,
+        false => matches!(size, 0 | 1 | 2 | 4 | 8),
+    };
+    if fits {
+        Ok(size)
+    } else {
+        Err(Error::TooMany("bytes of a record"))
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What probes reach: CPUs, ECBs by probe, consumers; and what the control side waits for them by.
+
+#![forbid(unsafe_code)]
+
+use crate::aggregation::AggregationHalf;
+use crate::consumer::{Consumer, CpuBuffers, Ecb};
+use crate::cpu::Cpu;
+use crate::error::Error;
+use crate::half::Half;
+use crate::machine::{Called, Machine};
+use crate::memory::{Chain, Writer};
+use crate::memory::{Clock, List, Synced};
+use crate::slots::Slots;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// The number of dtrace:::BEGIN.
+pub const BEGIN: u32 = 1;
+/// The number of dtrace:::END.
+pub const END: u32 = 2;
+/// The number of dtrace:::ERROR.
+pub const ERROR: u32 = 3;
+
+/// How often the control side looks for a switch before it asks again.
+const LOOKS: usize = if cfg!(loom) { 2 } else { 20 };
+
+/// The part of the framework that probes reach, from any context.
+///
+/// A module keeps it where its probes find it, and drops it when no probe can call
+/// [`fire`](Self::fire) any more: after `Control` is gone and the hooks' own synchronisation is over.
+pub struct Framework<M: Machine> {
+    pub(crate) machine: M,
+    pub(crate) cpus: List<Cpu<M::Environment>>,
+    pub(crate) slots: Slots<Ecb<M>>,
+    pub(crate) consumers: Chain<Consumer<M>>,
+    pub(crate) clock: Clock,
+}
+
+/// Which buffer a switch is about.
+#[derive(Clone, Copy)]
+pub(crate) enum Which {
+    Principal,
+    Aggregation,
+}
+
+impl<M: Machine> Framework<M> {
+    /// For CPUs numbered below `cpus`. Task.
+    ///
+    /// # Errors
+    ///
+    /// No memory.
+    pub(crate) fn new(machine: M, cpus: usize) -> Result<Self, Error> {
+        let made = List::try_made(cpus, |cpu| {
+            Ok::<_, Error>(Cpu::new(cpu, machine.environment(cpu)?))
+        })?;
+        Ok(Self {
+            machine,
+            cpus: made,
+            slots: Slots::new()?,
+            consumers: Chain::empty(),
+            clock: Clock::new(),
+        })
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// How many CPUs there can be.
+    pub fn cpus(&self) -> usize {
+        self.cpus.len()
+    }
+
+    /// Whether a probe has an ECB. Any context; a hint.
+    #[inline]
+    pub fn is_enabled(&self, probe: u32) -> bool {
+        self.slots.get(probe).is_some_and(|chain| !chain.is_empty())
+    }
+
+    /// Firings that a CPU refused as it was inside one. Any context.
+    pub fn nested(&self, cpu: usize) -> u64 {
+        self.cpus.get(cpu).map_or(0, Cpu::nested)
+    }
+
+    /// Waits until every firing that is under way on any CPU is over. Task, CPUs not held.
+    ///
+    /// A cross-call's answer is not enough: it may come from inside a firing. So the call says which
+    /// firing it landed in, and that one is waited for.
+    pub fn sync(&self) {
+        let _ = self.synced();
+    }
+
+    /// [`sync`](Self::sync); the proof of it.
+    pub(crate) fn synced(&self) -> Synced {
+        let synced = self.clock.begin();
+        self.machine.hold_cpus();
+        for (number, cpu) in self.cpus.iter().enumerate() {
+            let seen = AtomicU64::new(0);
+            loop {
+                let look = || {
+                    let firing = cpu.firing().unwrap_or(0);
+                    // Relaxed: the call orders it before its answer.
+                    seen.store(firing, Ordering::Relaxed);
+                };
+                match self.machine.call(number, &look) {
+                    // Off line: it runs nothing.
+                    Called::Offline => break,
+                    Called::NotReached => self.machine.pause(),
+                    Called::Ran => {
+                        // Odd: a firing. 0: none.
+                        let firing = seen.load(Ordering::Relaxed);
+                        while firing != 0 && cpu.is_in(firing) {
+                            self.machine.pause();
+                        }
+                        break;
+                    }
+                }
+            }
+        }
+        self.machine.release_cpus();
+        synced
+    }
+
+    /// Has `cpu` give its half of one of `buffers` to the control side; returns when it did. Task, CPUs
+    /// not held, buffers of that CPU.
+    ///
+    /// The call switches at once where it lands outside of a firing. Where it lands inside one it leaves a
+    /// wish that the firing's end fulfils. So the answer of the call is not looked at, but the count of
+    /// switches is.
+    pub(crate) fn switch(&self, cpu: usize, buffers: &CpuBuffers, which: Which, _: &mut Writer) {
+        let switches = || match which {
+            Which::Principal => buffers.principal.switches(),
+            Which::Aggregation => buffers.aggregation.switches(),
+        };
+        let before = switches();
+        self.machine.hold_cpus();
+        while switches() == before {
+            let ask = || self.switch_here(cpu, buffers, which, before);
+            match self.machine.call(cpu, &ask) {
+                Called::Ran => {}
+                // It runs nothing and stays so while the CPUs are held: on its behalf.
+                Called::Offline => ask(),
+                Called::NotReached => self.machine.pause(),
+            }
+            for _ in 0..LOOKS {
+                if switches() != before {
+                    break;
+                }
+                self.machine.pause();
+            }
+        }
+        self.machine.release_cpus();
+    }
+
+    /// The call of a switch, on `cpu` or on its behalf. Interrupts off, NMI-safe.
+    fn switch_here(&self, cpu: usize, buffers: &CpuBuffers, which: Which, before: u64) {
+        let Some(cpu) = self.cpus.get(cpu) else {
+            return;
+        };
+        match cpu.enter::<Half, AggregationHalf>() {
+            Some(mut entered) => {
+                entered.with(|_, pen, aggregation_pen, _| match which {
+                    Which::Principal => buffers.principal.switch_from(before, pen),
+                    Which::Aggregation => buffers.aggregation.switch_from(before, aggregation_pen),
+                });
+                self.leave(cpu, entered);
+            }
+            None => {
+                match which {
+                    Which::Principal => buffers.principal.want_from(before),
+                    Which::Aggregation => buffers.aggregation.want_from(before),
+                }
+                cpu.want();
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Two halves of one CPU's buffer: its owner writes into one, the consumer reads the other.
+//!
+//! ```text
+//!   switches:   even                odd                 even
+//!   half 0      owner writes    ->  consumer reads  ->  owner writes
+//!   half 1      consumer has it     owner writes        consumer reads
+//! ```
+//!
+//! I1. Half `switches % 2` is the owner's: only firings on its CPU touch it, one at a time ([`Pen`]).
+//! I2. The other is the consumer's: only the control side touches it, one at a time ([`Writer`]).
+//! I3. Only the owner steps `switches`, only with the pen, so never within a firing; and only when the
+//!     consumer asked, which hands its half over clean.
+
+use crate::cpu::Pen;
+use crate::memory::Writer;
+use crate::point::{reach, Point};
+use crate::primitive::{Ordering, OwnCpu, OwnWord, UnsafeCell};
+
+/// The halves.
+pub(crate) struct Halves<H> {
+    cpu: usize,
+    halves: [UnsafeCell<H>; 2],
+    switches: OwnWord,
+    /// The consumer asked within a firing. Its own CPU's.
+    wanted: OwnCpu,
+}
+
+// SAFETY: by I1 and I2 a half is one thread's at a time, and the step of `switches` orders the
+// hand-over (switch:A and B; the asking cross-call the other way).
+unsafe impl<H: Send> Sync for Halves<H> {}
+
+impl<H> Halves<H> {
+    pub(crate) fn new(cpu: usize, first: H, second: H) -> Self {
+        Self {
+            cpu,
+            halves: [UnsafeCell::new(first), UnsafeCell::new(second)],
+            switches: OwnWord::new(),
+            wanted: OwnCpu::new(),
+        }
+    }
+
+    fn half(&self, number: u64) -> &UnsafeCell<H> {
+        let [even, odd] = &self.halves;
+        if number % 2 == 0 {
+            even
+        } else {
+            odd
+        }
+    }
+
+    /// Runs `f` on the owner's half; None on another CPU than the owner. Probe context.
+    #[inline]
+    pub(crate) fn write<R>(&self, pen: &mut Pen<'_, H>, f: impl FnOnce(&mut H) -> R) -> Option<R> {
+        if pen.cpu() != self.cpu {
+            return None;
+        }
+        // Relaxed: own CPU.
+        let half = self.half(self.switches.load(Ordering::Relaxed));
+        // SAFETY: I1: the pen is this CPU's only one and borrowed exclusively.
+        Some(half.with_mut(|half| f(unsafe { &mut *half })))
+    }
+
+    /// Gives the owner's half to the consumer, unless that was done since the count was `before`. Its
+    /// own CPU; the consumer has asked.
+    pub(crate) fn switch_from(&self, before: u64, pen: &mut Pen<'_, H>) {
+        // Relaxed: own CPU.
+        if self.switches.load(Ordering::Relaxed) == before {
+            self.wanted.set(false);
+            self.switch(pen);
+        }
+    }
+
+    fn switch(&self, pen: &mut Pen<'_, H>) {
+        if pen.cpu() != self.cpu {
+            return;
+        }
+        reach(Point::SwitchBegun);
+        // Release switch:A, pairs with switch:B: the consumer sees all that was written into it.
+        self.switches.advance(Ordering::Release);
+        reach(Point::Switched);
+    }
+
+    /// A cross-call landed in a firing: to be switched at its end, unless that was done since the count
+    /// was `before`. Its own CPU.
+    pub(crate) fn want_from(&self, before: u64) {
+        // Relaxed: own CPU.
+        if self.switches.load(Ordering::Relaxed) == before {
+            self.wanted.set(true);
+        }
+    }
+
+    /// Switches if that was wanted. Its own CPU.
+    pub(crate) fn serve(&self, pen: &mut Pen<'_, H>) {
+        if self.wanted.is_set() {
+            self.wanted.set(false);
+            self.switch(pen);
+        }
+    }
+
+    /// How often it was switched. Control side: a later value means that the asked switch is done.
+    pub(crate) fn switches(&self) -> u64 {
+        // Acquire switch:B, pairs with switch:A.
+        self.switches.load(Ordering::Acquire)
+    }
+
+    /// Runs `f` on the consumer's half; it leaves it as the owner is to find it. Control side, no
+    /// switch asked for and not yet done.
+    pub(crate) fn read<R>(&self, _: &mut Writer, f: impl FnOnce(&mut H) -> R) -> R {
+        let half = self.half(self.switches().wrapping_add(1));
+        // SAFETY: I2, and by I3 no switch comes meanwhile: none is asked for.
+        half.with_mut(|half| f(unsafe { &mut *half }))
+    }
+}
