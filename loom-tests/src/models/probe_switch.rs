@@ -33,7 +33,7 @@ fn switches(at: Option<Point>, count: usize) {
     for _ in 0..count {
         read.extend(probes.snapshot(consumer));
     }
-    cpu.join().unwrap();
+    probes.join(cpu);
     read.extend(probes.snapshot(consumer));
     assert_eq!(read, [10, 11]);
     let counts = probes.control.counts(consumer, 1, Some(0)).unwrap();

@@ -35,7 +35,7 @@ fn close(at: Option<Point>) {
     probes.control.go(consumer).unwrap();
     let cpu = probes.fires(at, &[10, 11]);
     probes.control.close(consumer);
-    cpu.join().unwrap();
+    probes.join(cpu);
 }
 
 fn stop(at: Option<Point>) {
@@ -47,7 +47,7 @@ fn stop(at: Option<Point>) {
     let counts = probes.control.counts(consumer, 1, Some(0)).unwrap();
     let read = probes.snapshot(consumer);
     assert_eq!(read.len() as u64, counts.records);
-    cpu.join().unwrap();
+    probes.join(cpu);
     let after = probes.control.counts(consumer, 1, Some(0)).unwrap();
     assert!(after.is_whole());
     assert_eq!(after.records, counts.records);
