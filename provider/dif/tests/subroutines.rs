@@ -249,6 +249,11 @@ fn strings(longest: usize) -> Vec<String> {
 
 #[test]
 fn positions() {
+    let mut state = State::new();
+    let mut number = |subroutine, arguments: &[Arg<'_>]| {
+        let (value, _) = state.run(&calling(subroutine, arguments)).unwrap();
+        value as i64
+    };
     for string in strings(5) {
         for part in strings(3) {
             let length = string.len() as i64;
@@ -411,4 +416,22 @@ fn strings_need_scratch() {
         let fault = state.run(&code).unwrap_err();
         assert_eq!(fault.kind, FaultKind::NoScratch, "{subroutine:?}");
     }
+}
+
+#[test]
+fn a_program_touches_so_much_and_no_more() {
+    let mut code = Code::new().set(1, 4000).op(Allocs, 1, 0, 2).set(3, 2000);
+    let half = dif::Window::Scratch.address(2000);
+    code = code.set(4, half);
+    let first = code.words.len() as u32;
+    // 4000 bytes each: half read, half written.
+    let copies = dif::MAX_TOUCHED / 4000 + 1;
+    for _ in 0..copies {
+        code = code.op(Copys, 4, 3, 2);
+    }
+    let fault = fault(code.clone().ret(0));
+    assert_eq!(fault.kind, FaultKind::IllegalOperation);
+    assert_eq!(fault.instruction, first + copies - 2);
+    code.words.truncate((first + copies - 2) as usize);
+    value(code.ret(0));
 }
