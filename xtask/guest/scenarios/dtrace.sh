@@ -81,6 +81,20 @@ ticks=$(grep -c '"type":"record"' /tmp/ticks)
 [ "$ticks" -ge 10 ] || fail "$ticks ticks in two seconds"
 echo "ticks: $ticks"
 
+# A CPU goes and comes back: what it recorded is there, and what it records then.
+last=$((cpus - 1))
+rm -f /tmp/out
+dtrace --json -n syscall:vmlinux:getppid:entry --record execname -o /tmp/out -c "sleep 15" &
+tracer=$!
+usleep 2000000
+calls getppid 100
+echo 0 >/sys/devices/system/cpu/cpu$last/online || fail "CPU $last stays online"
+calls getppid 100
+echo 1 >/sys/devices/system/cpu/cpu$last/online || fail "CPU $last stays offline"
+calls getppid 100
+wait $tracer || fail "hotplug: status $?"
+same "entries with a CPU that went and came" $(records calls .) $((100 * (3 * cpus - 1)))
+
 # What is in use stays.
 rmmod xcall 2>/dev/null && fail "xcall.ko went while it was used"
 exec 5<>/dev/dtrace/dtrace
