@@ -53,8 +53,14 @@ same "returns of fork" $(records calls .) 40
 
 traced syscall:vmlinux:getppid:entry denied 40
 same "entries that seccomp refused" $(records calls .) 0
+unseen=/sys/module/dtrace/parameters/returns_without_entry
+before=$(cat $unseen)
 traced syscall:vmlinux:getppid:return denied 40
 same "returns of those" $(records calls .) 0
+after=$(cat $unseen)
+[ $((after - before)) -ge 40 ] || fail "$((after - before)) returns without an entry, not 40"
+echo "returns without an entry: $((after - before))"
+[ "$(cat ${unseen%/*}/entries_without_place)" = 0 ] || fail "entries without a place"
 
 traced syscall:ia32:getppid: ia32 40
 same "entries and returns of 32-bit getppid" $(records calls .) 80
