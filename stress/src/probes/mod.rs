@@ -63,7 +63,7 @@ pub fn probes(args: &ProbesArgs) -> Result<bool> {
         windows: 0,
         mismatches: Vec::new(),
     };
-    steady(args, &cpus, &mut outcome)?;
+    steady(args, &cpus, &stop, &mut outcome)?;
     churn(args, &cpus, &stop, &mut outcome)?;
     show(args, &outcome)?;
     Ok(outcome.mismatches.is_empty())
@@ -175,7 +175,12 @@ fn note(ledger: &mut Ledger, event: Event<'_>) -> Result<()> {
     Ok(())
 }
 
-fn steady(args: &ProbesArgs, cpus: &CpuList, outcome: &mut Outcome) -> Result<()> {
+fn steady(
+    args: &ProbesArgs,
+    cpus: &CpuList,
+    stop: &AtomicBool,
+    outcome: &mut Outcome,
+) -> Result<()> {
     let device = open()?;
     let mut workers = Worker::all(cpus.members(), Some(args.calls))?;
     let mut window = Window::begin(&device, args, cpus)?;
@@ -184,6 +189,7 @@ fn steady(args: &ProbesArgs, cpus: &CpuList, outcome: &mut Outcome) -> Result<()
     }
     worker::make_own(OWN_CALLS);
     window.read(&mut || {
+        ensure!(!watch::interrupted(stop), "interrupted");
         let mut all = true;
         for worker in &mut workers {
             all &= worker.is_over()?;
