@@ -52,7 +52,7 @@ fn check(model: Model, bound: Option<usize>) -> ExitCode {
     builder.max_branches = 10_000;
     builder.check(move || {
         EXECUTIONS.fetch_add(1, Ordering::Relaxed);
-        (model.run)(model.at);
+        model.run();
     });
     let bound = bound.map_or("any".into(), |n| n.to_string());
     println!(

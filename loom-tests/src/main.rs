@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Model checks of the xcall engine, one process a model: `loom-tests --list`, `loom-tests MODEL`.
+//! Model checks of the xcall engine and of probes, one process a model: `loom-tests --list`, `loom-tests MODEL`.
 //!
 //! The engine's own code runs here, compiled with `--cfg loom`; `cargo xtask loom` does that.
 
@@ -9,6 +9,8 @@ mod check;
 mod machine;
 #[cfg(loom)]
 mod models;
+#[cfg(loom)]
+mod probes;
 #[cfg(loom)]
 mod shared;
 

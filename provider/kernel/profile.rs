@@ -26,7 +26,7 @@ static PROFILE: Profile = Profile;
 
 /// The argument of a probe: its period, and whether it fires everywhere in the lowest bit.
 fn pack(timer: Timer) -> u64 {
-    timer.period_ns << 1 | u64::from(timer.everywhere)
+    (timer.period_ns << 1) | u64::from(timer.everywhere)
 }
 
 fn start(cpu: c_uint, probe: u32, period_ns: u64) -> Result<(), Error> {
@@ -47,6 +47,9 @@ impl Provider for Profile {
         let mut online = (0..cpus::count()).filter(|cpu| cpus::is_online(*cpu));
         let result = online.try_for_each(|cpu| start(cpu, probe, period_ns));
         Host.release_cpus();
+        if result.is_err() {
+            self.disable(probe, argument);
+        }
         result
     }
 

@@ -29,7 +29,7 @@ impl Kernel {
     pub(crate) fn new(cpu: usize) -> Self {
         Self {
             // Any seed but 0; not the same on two CPUs.
-            random: now_ns() << 16 | cpu as u64 | 1,
+            random: (now_ns() << 16) | cpu as u64 | 1,
             stack: [0; MAX_FRAMES as usize],
         }
     }
@@ -116,7 +116,7 @@ impl Environment for Kernel {
         // A number is used again after all others, and its next user began at another time.
         // SAFETY: as above.
         let began_us = unsafe { shim::dtrace_shim_start_time() } / 1024;
-        u64::from(pid) | (began_us << 32) & !(IDLE | INTERRUPT)
+        u64::from(pid) | ((began_us << 32) & !(IDLE | INTERRUPT))
     }
 
     fn progeny_of(&mut self, pid: u64) -> Result<bool, FaultKind> {

@@ -162,10 +162,6 @@ impl Provider for Syscall {
         let Some((call, side)) = Call::at(argument) else {
             return;
         };
-        // It is not, where enabling it failed.
-        if ENABLED.get(call, side) == NO_PROBE {
-            return;
-        }
         ENABLED.set(call, side, NO_PROBE);
         if self.number_of(side).fetch_sub(1, Relaxed) == 1 {
             self.end(side);

@@ -420,7 +420,8 @@ impl<M: Machine> Control<M> {
         cpus: usize,
     ) -> Result<(), Error> {
         let state = self.states.get_mut(at).ok_or(Error::NotFound)?;
-        let probe = self.registry.probe_mut(probe).ok_or(Error::NotFound)?;
+        let probe = self.registry.probe(probe).ok_or(Error::NotFound)?;
+        let (id, argument, provider) = (probe.id, probe.argument, probe.provider);
         if state.ecbs.len() >= MAX_ECBS {
             return Err(Error::TooMany("enabled probes"));
         }
@@ -441,20 +442,26 @@ impl<M: Machine> Control<M> {
             counters: List::try_made(cpus, |_| Ok::<_, Error>(EcbCounters::new()))?,
         }))?;
         let chain = self.framework.slots.get(probe.id).ok_or(Error::NotFound)?;
+        // From here on only the provider may refuse, and then nothing was done.
+        state.ecbs.reserve(1)?;
+        state
+            .aggregation_epids
+            .reserve(clause.aggregations as usize)?;
+        if probe.ecbs == 0 {
+            let provider = self.registry.provider(provider).ok_or(Error::NotFound)?;
+            provider.enable(id, argument)?;
+        }
         for _ in 0..clause.aggregations {
             state.aggregation_epids.push(epid)?;
         }
+        state.aggregations = state.aggregations.saturating_add(clause.aggregations);
         state.ecbs.push(OwnEcb {
             ecb: ecb.clone(),
             retired: None,
         })?;
-        state.aggregations = state.aggregations.saturating_add(clause.aggregations);
         chain.append(ecb, &mut self.writer);
-        probe.ecbs = probe.ecbs.saturating_add(1);
-        if probe.ecbs == 1 {
-            let (id, argument, provider) = (probe.id, probe.argument, probe.provider);
-            let provider = self.registry.provider(provider).ok_or(Error::NotFound)?;
-            provider.enable(id, argument)?;
+        if let Some(probe) = self.registry.probe_mut(id) {
+            probe.ecbs = probe.ecbs.saturating_add(1);
         }
         Ok(())
     }

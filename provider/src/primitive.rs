@@ -39,6 +39,32 @@ mod cell {
     }
 }
 
+/// Stands for plain memory that is written when it is made: in models, a read that nothing orders after
+/// that fails. Nothing elsewhere.
+pub(crate) struct Tracked(#[cfg(loom)] UnsafeCell<()>);
+
+// SAFETY: it holds nothing; loom checks its accesses.
+#[cfg(loom)]
+unsafe impl Sync for Tracked {}
+// SAFETY: as for Sync.
+#[cfg(loom)]
+unsafe impl Send for Tracked {}
+
+impl Tracked {
+    pub(crate) fn new() -> Self {
+        Self(
+            #[cfg(loom)]
+            UnsafeCell::new(()),
+        )
+    }
+
+    #[inline(always)]
+    pub(crate) fn read(&self) {
+        #[cfg(loom)]
+        self.0.with(|_| ());
+    }
+}
+
 /// A flag that only its own CPU reads or writes.
 ///
 /// An NMI on that CPU may come between any two accesses and use the flag too, so it is an atomic;

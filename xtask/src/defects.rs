@@ -20,7 +20,14 @@ use std::time::Duration;
 const LIST: &str = "loom-tests/defects.toml";
 
 /// The packages that the copy has, as far as they exist.
-const MEMBERS: &[&str] = &["xcall", "xcall/host", "loom-tests"];
+const MEMBERS: &[&str] = &[
+    "xcall",
+    "xcall/host",
+    "provider",
+    "provider/dif",
+    "provider/interface",
+    "loom-tests",
+];
 
 /// A host test named as a catcher.
 const HOST: &str = "host:";

@@ -32,7 +32,7 @@ pub enum BuildError {
     TableFull(&'static str),
     /// A string or name has a NUL within.
     Nul,
-    /// A variable's number is one of a built-in one.
+    /// A variable's number is below those of a program's variables.
     BuiltIn(u16),
     /// A variable is declared twice, and not alike.
     Declared(String),
@@ -55,7 +55,7 @@ impl fmt::Display for BuildError {
         match self {
             Self::TableFull(what) => write!(f, "too many {what}"),
             Self::Nul => f.write_str("a NUL within a string"),
-            Self::BuiltIn(id) => write!(f, "{id:#x} is the number of a built-in variable"),
+            Self::BuiltIn(id) => write!(f, "{id:#x} is the number of no variable of a program"),
             Self::Declared(name) => write!(f, "{name}: declared before, and not alike"),
             Self::Backward => f.write_str("the label leads backward or stands twice"),
             Self::Unplaced => f.write_str("the label stands nowhere"),
@@ -232,7 +232,7 @@ impl Builder {
     /// Declares a variable, which instructions then name by its number.
     ///
     /// # Errors
-    /// The number is one of a built-in variable, or it is declared already, and not alike.
+    /// The number is below 0x500, or it is declared already, and not alike.
     pub fn declare(
         &mut self,
         name: &str,
@@ -241,7 +241,7 @@ impl Builder {
         is_array: bool,
         variable_type: DifType,
     ) -> Result<(), BuildError> {
-        if scope == Scope::Global && id < dif::OTHER_USER_BASE {
+        if id < dif::OTHER_USER_BASE {
             return Err(BuildError::BuiltIn(id));
         }
         let kind = if is_array {

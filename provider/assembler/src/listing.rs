@@ -94,7 +94,7 @@ fn name<'a>(object: &'a Object, variable: &Variable) -> Option<&'a str> {
 
 fn declaration(object: &Object, index: usize, variable: &Variable) -> Option<String> {
     let directive = match scope(variable)? {
-        Scope::Global if variable.id < u32::from(dif::OTHER_USER_BASE) => return None,
+        _ if variable.id < u32::from(dif::OTHER_USER_BASE) => return None,
         Scope::Global => ".global",
         Scope::Thread => ".thread",
         Scope::Local => ".local",

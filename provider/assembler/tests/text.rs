@@ -162,7 +162,7 @@ fn errors_name_the_line() {
         (".global x", "line 1: x: no type"),
         (
             ".global x @0x10: int8",
-            "line 1: 0x10 is the number of a built-in variable",
+            "line 1: 0x10 is the number of no variable of a program",
         ),
         (
             ".global x: int8\n.global y @0x500: int8",

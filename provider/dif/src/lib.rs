@@ -46,7 +46,7 @@ pub use fault::{Fault, FaultKind};
 pub use instruction::{
     Binary, Condition, Instruction, Register, Scope, Space, Undecodable, Width, REGISTERS,
 };
-pub use machine::{Machine, TUPLE_DEPTH};
+pub use machine::{Between, Machine, TUPLE_DEPTH};
 pub use memory::Memory;
 pub use object::{Needs, Object, Program};
 pub use primitive::Word;

@@ -22,8 +22,8 @@ pub const TUPLE_DEPTH: usize = 32;
 
 /// Runs the programs of one clause in one firing, one after the other: predicate, then actions.
 ///
-/// Made anew for each clause, so scratch is free and the caller cleared the locals. Under 1 KiB,
-/// and what it takes of the stack while it runs is under 1 KiB as well.
+/// Made anew for each clause, so scratch is free and the caller cleared the locals. It has under
+/// 1 KiB, and running it takes about 1 KiB of stack, the environment's share not counted.
 #[derive(Debug)]
 pub struct Machine<'a> {
     memory: Memory<'a>,
@@ -32,6 +32,14 @@ pub struct Machine<'a> {
     comparison: Comparison,
     pub(crate) tuple: Tuple,
     pub(crate) tokens: Tokens,
+}
+
+/// What a clause keeps from one program to the next where each gets a machine of its own: how much
+/// of scratch is in use, and what `strtok` has left. A clause begins with the default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Between {
+    used: usize,
+    tokens: Tokens,
 }
 
 /// What the last comparison found.
@@ -110,6 +118,23 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// For the next program of a clause whose machine was given up.
+    pub fn resume(memory: Memory<'a>, between: Between) -> Self {
+        Self {
+            used: between.used,
+            tokens: between.tokens,
+            ..Self::new(memory)
+        }
+    }
+
+    /// Gives it up; what the clause's next program goes on with.
+    pub fn suspend(self) -> Between {
+        Between {
+            used: self.used,
+            tokens: self.tokens,
+        }
+    }
+
     /// Runs a program; what it returns. An address that it returns is good until the next program
     /// runs: see [`Machine::write_result`]. In a firing.
     pub fn run<E: Environment>(
@@ -131,15 +156,19 @@ impl<'a> Machine<'a> {
             let word = program.object.instructions.get(at as usize);
             let word = *word.ok_or_else(illegal)?;
             let instruction = Instruction::decode(word).map_err(|_| illegal())?;
-            match self
+            let next = match self
                 .step(program, environment, instruction)
                 .map_err(fault)?
             {
                 Step::Done(value) => return Ok(value),
-                Step::Next => at = at.checked_add(1).ok_or_else(illegal)?,
-                Step::To(target) if target > at => at = target,
-                Step::To(_) => return Err(illegal()),
+                Step::Next => at.saturating_add(1),
+                Step::To(target) => target,
+            };
+            // Forward and inside, or the fault is this instruction's.
+            if next <= at || next as usize >= program.object.instructions.len() {
+                return Err(illegal());
             }
+            at = next;
         }
     }
 
@@ -270,8 +299,7 @@ impl<'a> Machine<'a> {
             }
             Instruction::Store { width, r1, rd } => {
                 let (value, address) = (self.get(r1), self.get(rd));
-                // A width is a power of two. (A remainder would be a check for 0, which 7.3's objtool
-                // does not know to end.)
+                // A width is a power of two.
                 if address & (width.bytes() as u64).wrapping_sub(1) != 0 {
                     return Err(Trouble::at(FaultKind::BadAlignment, address));
                 }

@@ -98,6 +98,23 @@ impl Shape {
         })
     }
 
+    /// For models: so many chunks, all in one chain.
+    #[cfg(loom)]
+    pub fn chained(cpus: u32, chunk_words: u32, chunks: u32) -> Self {
+        Self {
+            cpus,
+            chunk_words,
+            buckets: 1,
+            chunks,
+        }
+    }
+
+    /// How many words of memory it takes.
+    #[cfg(loom)]
+    pub fn memory_words(&self) -> usize {
+        self.words()
+    }
+
     /// How many variables fit.
     pub fn chunks(&self) -> u32 {
         self.chunks
@@ -160,7 +177,7 @@ impl<'a> Store<'a> {
     /// Makes an empty store of memory that is all zero. Task context, before anybody else sees it.
     pub fn format(&self) {
         for chunk in 0..self.shape.chunks {
-            let cpu = chunk.checked_rem(self.shape.cpus).unwrap_or(0);
+            let cpu = chunk.checked_rem(self.shape.cpus).unwrap_or_default();
             self.push_free(cpu, chunk, chunk);
         }
     }

@@ -359,7 +359,7 @@ pub(crate) fn token<E: Environment>(
     }
     let is_separator = |byte: u8| {
         let word = separates.get(usize::from(byte / 64)).copied();
-        word.unwrap_or_default() >> (byte % 64) & 1 != 0
+        (word.unwrap_or_default() >> (byte % 64)) & 1 != 0
     };
     if string != 0 {
         *tokens = Tokens {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The file's frame: header, section headers, where each section's data lie.
 
+use core::fmt;
+
 use dtrace_interface::dof::{self, Header, Section, SectionKind};
 use dtrace_interface::{dif, Plain};
 
@@ -9,18 +11,32 @@ use crate::limits;
 use crate::table::Table;
 
 /// The loaded bytes and the sections in them, all checked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct File<'a> {
     bytes: &'a [u8],
     sections: Table<'a, Section>,
 }
 
+/// Without the bytes: there may be a mebibyte of them.
+impl fmt::Debug for File<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, sections) = (self.bytes.len(), self.sections.len());
+        write!(f, "{bytes} bytes of DOF, {sections} sections")
+    }
+}
+
 /// A section and its data. Only loaded ones have data.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Loaded<'a> {
     pub place: Place,
     pub head: Section,
     pub data: &'a [u8],
+}
+
+impl fmt::Debug for Loaded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.place)
+    }
 }
 
 const fn in_header(problem: Problem) -> Error {

@@ -321,6 +321,7 @@ fn options() {
 fn counts() {
     use dof::{ActionSpec, ProbeSpec, Program};
     use dtrace_interface::action::ActionKind;
+    use dtrace_interface::options::OptionId;
     let probes = |count| vec![ProbeSpec::default(); count];
     let refused = |program: Program| program.to_bytes().unwrap_err().to_string();
 
@@ -342,4 +343,21 @@ fn counts() {
     let program = |count| Program::new().clause(probes(count), Some(object.clone()), []);
     assert!(program(128).to_bytes().is_ok());
     assert!(refused(program(129)).contains("bytes of DIF objects in use"));
+
+    // Two headers of one object of more than half a file.
+    object.integers = vec![0; limits::FILE_SIZE / 8 - 4096];
+    let file = Program::new()
+        .clause(probes(1), Some(object), [])
+        .option(OptionId::Quiet, 1);
+    let file = File(file.to_bytes().unwrap());
+    let at = 64 + file.find(SectionKind::DifoHeader) * 32;
+    let header = Section::from_bytes(&file.0[at..]).unwrap();
+    let twice = file.head(SectionKind::OptionDescription, |s| *s = header);
+    assert!(
+        twice
+            .why()
+            .contains("bytes of DIF objects, at most 1048576"),
+        "{}",
+        twice.why()
+    );
 }

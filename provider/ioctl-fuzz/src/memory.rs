@@ -90,7 +90,8 @@ impl Arena {
                 0 => self.address(4096 + random.below(SIZE - 4096)),
                 1 => self.nowhere(random),
                 2 | 3 => random.odd(),
-                4 => random.next() % 5,
+                4 => (random.next() % 5) | ((random.next() % 3) << 32),
+                5 => 4096 | (1 << 32),
                 _ => 0,
             };
             word.copy_from_slice(&value.to_ne_bytes());
@@ -104,7 +105,7 @@ impl Arena {
         // A size, for those that begin with one.
         if random.below(3) == 0 {
             let requests = [ioctl::ACCOUNTING, ioctl::REFUSAL];
-            let size = requests[random.below(2)] >> 16 & 0x3fff;
+            let size = (requests[random.below(2)] >> 16) & 0x3fff;
             bytes[..4].copy_from_slice(&size.to_ne_bytes());
             bytes[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a CPU has for its programs.
 
+use dif::Between;
 use dtrace_provider::memory::{List, OutOfMemory};
 use dtrace_provider::Surroundings;
 
@@ -18,6 +19,8 @@ pub struct Cpu<E> {
     pub(crate) locals: List<u64>,
     /// How many of them a program may have written.
     pub(crate) used_locals: usize,
+    /// What the clause's programs so far left for the next one.
+    pub(crate) between: Between,
     /// The clock, read once in a clause.
     pub(crate) timestamp: Option<u64>,
 }
@@ -30,6 +33,7 @@ impl<E> Cpu<E> {
             scratch: List::zeroed(SCRATCH)?,
             locals: List::try_made(LOCALS, |_| Ok::<_, OutOfMemory>(0))?,
             used_locals: 0,
+            between: Between::default(),
             timestamp: None,
         })
     }
@@ -40,6 +44,7 @@ impl<E> Cpu<E> {
             used.fill(0);
         }
         self.used_locals = 0;
+        self.between = Between::default();
         self.timestamp = None;
     }
 }

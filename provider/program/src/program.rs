@@ -117,7 +117,7 @@ impl<E: Environment + Send + 'static> Program<E> {
         let state = site.variables;
         let words = state.scopes.local_words();
         cpu.used_locals = words;
-        let mut machine = Machine::new(Memory {
+        let memory = Memory {
             scratch: &mut cpu.scratch,
             locals: cpu.locals.get_mut(..words).unwrap_or_default(),
             globals: &state.globals,
@@ -125,7 +125,8 @@ impl<E: Environment + Send + 'static> Program<E> {
             declared: state.scopes.declared(),
             strsize: state.strsize,
             cpu: site.cpu as u32,
-        });
+        };
+        let mut machine = Machine::resume(memory, cpu.between);
         let mut firing = Firing {
             site,
             machine: &mut cpu.machine,
@@ -133,10 +134,11 @@ impl<E: Environment + Send + 'static> Program<E> {
         };
         // What it needs was seen to when the variables were made.
         let program = dif::Program::from_validated(self.object(), Needs::default());
-        machine
+        let result = machine
             .run(&program, &mut firing)
-            .and_then(|value| then(&mut machine, &program, &mut firing, value))
-            .map_err(told)
+            .and_then(|value| then(&mut machine, &program, &mut firing, value));
+        cpu.between = machine.suspend();
+        result.map_err(told)
     }
 }
 

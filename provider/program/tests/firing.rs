@@ -242,6 +242,24 @@ fn global_variables_stay_and_clause_local_ones_do_not() {
 }
 
 #[test]
+fn what_a_clause_allocates_is_there_to_its_end() {
+    let (mut control, probe) = framework();
+    let allocate = ".local p: int64
+        setx 8, %r1; flushts; pushtv int, %r0, %r1; call alloca, %r2
+        setx 42, %r3; stx %r3, [%r2]; stls %r2, 0x500; ret %r0";
+    let read = ".local p: int64
+        ldls 0x500, %r1; ldx [%r1], %r2; ret %r2";
+    let consumer = begin(&mut control, None, &[allocate, read]);
+    fire(&control, probe, &[]);
+    fire(&control, probe, &[]);
+    let counts = control.counts(consumer, 0, None).unwrap();
+    assert_eq!((counts.records, counts.errors), (2, 0));
+    let bytes = taken(&mut control, consumer);
+    assert!(bytes.ends_with(&42_u64.to_ne_bytes()));
+    control.close(consumer);
+}
+
+#[test]
 fn a_fault_drops_the_record_and_is_told_in_bytes() {
     let (mut control, probe) = framework();
     let consumer = begin(

@@ -6,7 +6,7 @@
 
 use super::{Clock, Retired, Shared};
 use crate::cpu::Inside;
-use crate::primitive::{AtomicPtr, Ordering};
+use crate::primitive::{AtomicPtr, Ordering, Tracked};
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr;
@@ -18,6 +18,7 @@ pub(crate) struct Writer(pub(crate) ());
 pub(crate) struct Node<T> {
     value: T,
     next: AtomicPtr<Node<T>>,
+    tracked: Tracked,
 }
 
 impl<T> Node<T> {
@@ -25,6 +26,7 @@ impl<T> Node<T> {
         Self {
             value,
             next: AtomicPtr::new(ptr::null_mut()),
+            tracked: Tracked::new(),
         }
     }
 }
@@ -145,6 +147,7 @@ impl<'a, T> Iterator for Walk<'a, T> {
         // SAFETY: null, or a value that was in the chain when this firing was on: its owner is
         // dropped after a sync that began after it was taken out, so after this firing.
         let node = unsafe { self.next.as_ref() }?;
+        node.tracked.read();
         // Acquire chain:B, pairs with chain:A.
         self.next = node.next.load(Ordering::Acquire);
         Some(node)

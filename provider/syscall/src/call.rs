@@ -125,7 +125,7 @@ impl Call {
             Side::Entry => 0,
             Side::Return => 1,
         };
-        (self.pack() as usize) << 1 | side
+        ((self.pack() as usize) << 1) | side
     }
 
     /// Which end of which call has that place.
@@ -140,12 +140,12 @@ impl Call {
 
     /// As 12 bits.
     pub(crate) fn pack(self) -> u64 {
-        u64::from(self.abi.index()) << NUMBER_BITS | u64::from(self.number)
+        (u64::from(self.abi.index()) << NUMBER_BITS) | u64::from(self.number)
     }
 
     /// What [`Call::pack`] packed.
     pub(crate) fn unpack(packed: u64) -> Option<Self> {
-        let abi = match packed >> NUMBER_BITS & 3 {
+        let abi = match (packed >> NUMBER_BITS) & 3 {
             0 => Abi::Native,
             1 => Abi::Ia32,
             2 => Abi::X32,

@@ -56,7 +56,7 @@ impl Tasks {
     /// `task`, which is the current one, given by its address, is in `call` now. What it was in before
     /// is forgotten.
     pub fn enter(&self, task: u64, call: Call) -> Result<(), Full> {
-        let word = name(task) << CALL_BITS | call.pack();
+        let word = (name(task) << CALL_BITS) | call.pack();
         if let Some(mine) = self.find(task) {
             mine.store(word, Relaxed);
             return Ok(());
@@ -116,7 +116,7 @@ impl Default for Tasks {
 
 /// What names a task.
 fn name(task: u64) -> u64 {
-    task >> TASK_LOW & ((1 << TASK_BITS) - 1)
+    (task >> TASK_LOW) & ((1 << TASK_BITS) - 1)
 }
 
 #[cfg(test)]
