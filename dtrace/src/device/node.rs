@@ -35,7 +35,7 @@ const ONLINE: &str = "/sys/devices/system/cpu/online";
 #[derive(Debug)]
 pub struct Node {
     file: File,
-    /// Bytes that a snapshot of each buffer may have, once they are known.
+    /// Bytes that a snapshot of each buffer may have, once a snapshot has shown that tracing began.
     sizes: Cell<Option<[u64; 2]>>,
 }
 
@@ -254,7 +254,7 @@ impl Device for Node {
     }
 
     fn snapshot(&self, buffer: Buffer, cpu: u32, room: &mut [u8]) -> io::Result<Option<Snapshot>> {
-        let [principal, aggregation] = self.sizes()?;
+        let sizes @ [principal, aggregation] = self.sizes()?;
         let (number, size) = match buffer {
             Buffer::Principal => (ioctl::BUFSNAP, principal),
             Buffer::Aggregation => (ioctl::AGGSNAP, aggregation),
@@ -270,6 +270,10 @@ impl Device for Node {
             ..BufferDescription::ZERO
         };
         let asked = self.ask(number, &mut said);
+        if asked.is_ok() {
+            // So tracing has begun, and options stay as they are.
+            self.sizes.set(Some(sizes));
+        }
         Ok(none_if(libc::ENOENT, asked)?.map(|_| Snapshot {
             size: said.size,
             oldest: said.oldest,
