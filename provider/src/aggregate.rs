@@ -84,7 +84,7 @@ impl Function {
                 add(to, 0, 1);
                 add(to, 1, value);
                 let magnitude = u128::from((value as i64).unsigned_abs());
-                let squares = u128::from(get(to, 2)) | u128::from(get(to, 3)) << 64;
+                let squares = u128::from(get(to, 2)) | (u128::from(get(to, 3)) << 64);
                 // At most 2^126 a step, and modulo 2^128 as DTrace.
                 let squares = squares.wrapping_add(magnitude.wrapping_mul(magnitude));
                 put(to, 2, squares as u64);

@@ -36,9 +36,58 @@ pub enum Mode {
     Guest(GuestArgs),
     /// What calls are made on this machine, live, by xcall.ko's counters
     Top(TopArgs),
+    /// Make system calls in known numbers, and see that dtrace.ko accounts for each
+    #[command(after_help = PROBES_EXIT_STATUS)]
+    Probes(ProbesArgs),
+    /// Make system calls for `stress probes`
+    #[command(hide = true)]
+    ProbesWorker(WorkerArgs),
     /// Storm, and write one HTML page: latencies, who called whom, rings
     #[command(after_help = EXIT_STATUS)]
     Report(ReportArgs),
+}
+
+const PROBES_EXIT_STATUS: &str = "Exit status:
+  0  every call was accounted for
+  1  calls, records and the kernel's counts do not fit together
+  2  nothing was traced: wrong options, no module";
+
+#[derive(Debug, clap::Args)]
+pub struct ProbesArgs {
+    /// Rounds of calls that each worker makes while one enabling lasts
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub calls: u64,
+
+    /// How long enablings come and go
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub seconds: u64,
+
+    /// How long each of these lasts
+    #[arg(long, value_name = "MS", default_value_t = 100)]
+    pub window_ms: u64,
+
+    /// Size of a CPU's buffer, such as 64k: small ones drop records
+    #[arg(long, value_name = "SIZE", default_value = "256k")]
+    pub buffer: String,
+
+    /// CPUs with a worker, such as 0-3,5 [default: all online]
+    #[arg(long, value_name = "LIST")]
+    pub cpus: Option<CpuList>,
+
+    /// One JSON object on standard output instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct WorkerArgs {
+    /// Where to run
+    #[arg(long)]
+    pub cpu: u32,
+
+    /// How many rounds [default: until the input ends]
+    #[arg(long)]
+    pub calls: Option<u64>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,8 @@
 //!
 //! `stress host` blows on threads that play CPUs, `stress guest` through xcall_stress.ko on the
 //! kernel it runs on. Both keep the same accounts (crate `xcall-storm`). `stress report` makes a page
-//! of such a storm; `stress top` shows what anybody's calls do on a machine with xcall.ko.
+//! of such a storm; `stress top` shows what anybody's calls do on a machine with xcall.ko; `stress
+//! probes` makes system calls, and holds what dtrace.ko records against them.
 
 mod args;
 mod chart;
@@ -12,6 +13,7 @@ mod guest;
 mod host;
 mod hotplug;
 mod page;
+mod probes;
 mod record;
 mod report;
 mod sysfs;
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         Mode::Guest(guest) if guest.list_doorbells => guest::list_doorbells(),
         Mode::Guest(guest) => guest::storm(guest),
         Mode::Top(args) => top::top(args),
+        Mode::Probes(args) => probes::probes(args),
+        Mode::ProbesWorker(args) => probes::work(args),
         Mode::Report(args) => page::report(args),
     };
     ExitCode::from(match result {

@@ -131,6 +131,23 @@ fn usage_errors() {
     assert!(String::from_utf8_lossy(&hint.stderr).contains("hint: insmod xcall.ko"));
 }
 
+/// A worker of `stress probes` makes its calls when it is let go, and says how many.
+#[test]
+fn workers_make_known_numbers_of_calls() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_stress"))
+        .args(["probes-worker", "--cpu", "0", "--calls", "100"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"!").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "ready\n200\n");
+}
+
 /// On a terminal it takes the other screen, and gives it back on Ctrl-C.
 #[test]
 fn ctrl_c_leaves_the_terminal_as_it_was() {

@@ -24,6 +24,7 @@ const MEMBERS: &[&str] = &[
     "xcall",
     "xcall/host",
     "provider",
+    "provider/dif",
     "provider/interface",
     "loom-tests",
 ];

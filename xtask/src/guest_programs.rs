@@ -13,9 +13,15 @@ pub fn relay() -> Result<PathBuf> {
     single_file("relay")
 }
 
-/// All that commands may want: the stress tool, and the loads it is run beside.
+/// All that commands may want: the stress tool, the loads it is run beside, and `dtrace`.
 pub fn all() -> Result<Vec<PathBuf>> {
-    Ok(vec![package("stress")?, single_file("shootdown")?])
+    Ok(vec![
+        package("stress")?,
+        single_file("shootdown")?,
+        single_file("calls")?,
+        package("dtrace")?,
+        package("dtrace-ioctl-fuzz")?,
+    ])
 }
 
 /// A program of one file in `xtask/guest/`.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo xtask package`: the Debian package xcall-dkms.
 //!
-//! It carries the Rust object ready-made, and for dkms to compile on the user's machine the C sources.
+//! It carries the Rust objects ready-made, and for dkms to compile on the user's machine the C sources.
 //! What else is in it lies in `package/`. The same sources make the same package, to the last byte.
 
 use crate::cache;
@@ -19,14 +19,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Of the package and of what is in it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The crate root, in the sources, of which the ready-made object is made.
-const ROOT: &str = "xcall/kernel/xcall_main";
+/// The crate roots, in the sources, of which the ready-made objects are made.
+const ROOTS: &[&str] = &["xcall/kernel/xcall_main", "provider/kernel/dtrace_main"];
 
 /// What the compiler on the user's machine sees of the sources: these, and C and headers beside
-/// [`ROOT`].
+/// [`ROOTS`].
 const COMPILED: &[&str] = &[
     "kernel-compat/glue.c",
     "kernel-compat/glue.h",
+    "provider/kernel/module.mk",
     "xcall/kernel/include/xcall.h",
     "xcall/kernel/module.mk",
 ];
@@ -47,7 +48,11 @@ pub fn command(_: &Args) -> Result<()> {
 
 /// Makes the package; where it lies.
 pub fn make(tools: &Tools) -> Result<PathBuf> {
-    let object = build::ready_made_object(tools, "xcall_main")?;
+    let mut objects = Vec::new();
+    for root in ROOTS {
+        let name = root.rsplit('/').next().unwrap_or_default();
+        objects.push((root, build::ready_made_object(tools, name)?));
+    }
     let place = repo::target().join("package");
     fs::create_dir_all(&place)?;
     let _lock = cache::lock_file(&place.join("lock"), "another packaging")?;
@@ -55,7 +60,9 @@ pub fn make(tools: &Tools) -> Result<PathBuf> {
     let epoch = released()?;
 
     let sources = format!("usr/src/xcall-{VERSION}");
-    tree.copy(&object, &format!("{sources}/{ROOT}.o_shipped"))?;
+    for (root, object) in objects {
+        tree.copy(&object, &format!("{sources}/{root}.o_shipped"))?;
+    }
     for name in c_sources()? {
         tree.copy(&repo::root().join(&name), &format!("{sources}/{name}"))?;
     }
@@ -70,11 +77,11 @@ pub fn make(tools: &Tools) -> Result<PathBuf> {
     for name in ["README.Debian", "copyright", "changelog"] {
         tree.fill_in(&format!("package/debian/{name}"), &format!("{doc}/{name}"))?;
     }
-    tree.copy(
-        &repo::root().join("docs/guide.md"),
-        &format!("{doc}/guide.md"),
-    )?;
-    for name in ["changelog", "guide.md"] {
+    for name in ["guide.md", "dtrace.md"] {
+        let page = repo::root().join("docs").join(name);
+        tree.copy(&page, &format!("{doc}/{name}"))?;
+    }
+    for name in ["changelog", "guide.md", "dtrace.md"] {
         tree.gzip(&format!("{doc}/{name}"))?;
     }
     for name in ["Kbuild", "Makefile", "xcall_sample.c"] {
@@ -120,11 +127,13 @@ pub fn sources() -> PathBuf {
 /// C and its headers, as named in the repository.
 fn c_sources() -> Result<Vec<String>> {
     let mut names: Vec<String> = COMPILED.iter().map(|name| name.to_string()).collect();
-    let folder = Path::new(ROOT).parent().context("no folder")?;
-    for entry in fs::read_dir(repo::root().join(folder))? {
-        let name = folder.join(entry?.file_name());
-        if name.extension().is_some_and(|end| end == "c" || end == "h") {
-            names.push(name.display().to_string());
+    for root in ROOTS {
+        let folder = Path::new(root).parent().context("no folder")?;
+        for entry in fs::read_dir(repo::root().join(folder))? {
+            let name = folder.join(entry?.file_name());
+            if name.extension().is_some_and(|end| end == "c" || end == "h") {
+                names.push(name.display().to_string());
+            }
         }
     }
     Ok(names)
@@ -284,7 +293,9 @@ mod tests {
     #[test]
     fn what_is_compiled_is_there() {
         let names = c_sources().unwrap();
-        assert!(names.contains(&"xcall/kernel/shim.c".to_owned()));
+        for name in ["xcall/kernel/shim.c", "provider/kernel/shim_syscall.c"] {
+            assert!(names.contains(&name.to_owned()));
+        }
         for name in names {
             assert!(repo::root().join(&name).is_file(), "{name}");
         }

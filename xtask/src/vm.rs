@@ -424,8 +424,9 @@ fn initramfs(machine: &Machine, boot: &Boot, nonce: &str) -> Result<Vec<u8>> {
     for path in &boot.modules {
         let name = file_name(path)?;
         archive.copy(path, &format!("modules/{name}"))?;
-        // Samples do what they show when they are loaded: whoever wants that loads them.
-        if !name.ends_with("_sample.ko") {
+        // Samples do what they show when they are loaded, and dtrace.ko holds xcall.ko in place, which
+        // many a test unloads: whoever wants them loads them.
+        if !name.ends_with("_sample.ko") && name != "dtrace.ko" {
             modules.push(name);
         }
     }

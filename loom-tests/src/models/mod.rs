@@ -17,6 +17,7 @@ mod ring_again;
 mod send_drain;
 mod statistics;
 mod tree;
+mod variables;
 mod withdraw;
 
 use dtrace_provider::model::Point as ProbePoint;
@@ -145,6 +146,7 @@ pub fn all() -> Vec<Model> {
         probe_sync::models(),
         probe_enabling::models(),
         probe_nested::models(),
+        variables::models(),
     ]
     .concat()
 }

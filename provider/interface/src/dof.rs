@@ -167,7 +167,7 @@ plain! {
         4 strings: u32,
         /// An [`ActionKind`](crate::action::ActionKind).
         8 kind: u32,
-        /// How many of the following actions belong to the same tuple.
+        /// If it aggregates: how many actions before it are its key.
         12 tuple: u32,
         /// Argument; with a format: its offset in `strings`.
         16 argument: u64,

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Programs that are in order, to be spoilt.
+#![forbid(unsafe_code)]
+
+use dif_assembler::assemble;
+use dof::{ActionSpec, Object, ProbeSpec, Program};
+use dtrace_interface::action::ActionKind;
+use dtrace_interface::options::OptionId;
+
+fn object(text: &str) -> Object {
+    assemble(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+fn probe(provider: &str, function: &str, name: &str) -> ProbeSpec {
+    ProbeSpec {
+        provider: provider.to_owned(),
+        function: function.to_owned(),
+        name: name.to_owned(),
+        ..ProbeSpec::default()
+    }
+}
+
+fn trace(text: &str) -> ActionSpec {
+    ActionSpec::new(ActionKind::DifExpression).difo(object(text))
+}
+
+/// Small buffers: a file has eight of each CPU's.
+fn small(program: Program) -> Vec<u8> {
+    let program = program
+        .option(OptionId::BufferSize, 16 << 10)
+        .option(OptionId::AggregationSize, 16 << 10)
+        .option(OptionId::DynamicVariableSize, 64 << 10);
+    program.to_bytes().expect("a program in order")
+}
+
+/// Their files.
+pub fn all() -> Vec<Vec<u8>> {
+    let pid = "ldgs pid, %r1; ret %r1";
+    let is_root =
+        "ldgs uid, %r1; setx 0, %r2; cmp %r1, %r2; be yes; ret %r0; yes: setx 1, %r1; ret %r1";
+    let name = ".returns string\nldgs execname, %r1; ret %r1";
+    let count = ".global n: int64\nldgs 0x500, %r1; setx 1, %r2; add %r1, %r2, %r1; stgs %r1, 0x500; ret %r1";
+    let thread = ".thread t: int64\nldts 0x500, %r1; setx 1, %r2; add %r1, %r2, %r1; stts %r1, 0x500; ret %r1";
+    let wild = "ldgs arg0, %r1; ldx [%r1], %r2; ret %r2";
+    let joined = ".returns string\nldgs execname, %r1; flushts; pushtr string, %r0, %r1; pushtr string, %r0, %r1; call strjoin, %r2; ret %r2";
+    let entry = || [probe("syscall", "getppid", "entry")];
+    vec![
+        small(Program::new()),
+        small(Program::new().clause(entry(), None, [])),
+        small(Program::new().clause(entry(), Some(object(is_root)), [trace(pid), trace(name)])),
+        small(Program::new().clause([probe("dtrace", "", "BEGIN")], None, [trace(count)])),
+        small(Program::new().clause(
+            [probe("syscall", "ioctl", "")],
+            None,
+            [trace(thread), trace(count)],
+        )),
+        small(Program::new().clause([probe("syscall", "", "return")], None, [trace(wild)])),
+        small(Program::new().clause([probe("profile", "", "tick-5ms")], None, [trace(joined)])),
+        small(
+            Program::new().clause(
+                [probe("syscall", "*", "entry")],
+                None,
+                [
+                    trace(name),
+                    ActionSpec::new(ActionKind::Count).tuple(1),
+                    ActionSpec::new(ActionKind::Printf)
+                        .format("%d\n")
+                        .difo(object(pid)),
+                ],
+            ),
+        ),
+        small(Program::new().clause(
+            [probe("profile", "", "profile-97")],
+            None,
+            [
+                ActionSpec::new(ActionKind::Stack),
+                ActionSpec::new(ActionKind::Ustack),
+            ],
+        )),
+    ]
+}

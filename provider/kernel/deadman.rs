@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+//! DTrace's deadman: the tracing of a consumer that has not asked for its status for long is ended. What
+//! it traces may be what keeps it from running.
+
+use crate::{live, shim};
+use kernel::prelude::*;
+
+/// How often consumers are looked at, where the limit is longer than that.
+const LOOK_MS: c_uint = 1000;
+
+/// The limit, or None: consumers may be silent for ever.
+fn limit_ms() -> Option<c_uint> {
+    // SAFETY: reads a parameter.
+    let ms = unsafe { shim::dtrace_shim_param_deadman_ms() };
+    (ms != 0).then_some(ms)
+}
+
+/// Looks after consumers, while there is one.
+pub(crate) struct Deadman(());
+
+impl Deadman {
+    /// Task context; once.
+    pub(crate) fn start() -> Self {
+        arm();
+        Self(())
+    }
+}
+
+impl Drop for Deadman {
+    fn drop(&mut self) {
+        // SAFETY: a task, and the control side's lock is not held.
+        unsafe { shim::dtrace_shim_deadman_stop() };
+    }
+}
+
+fn arm() {
+    if let Some(ms) = limit_ms() {
+        // SAFETY: a task.
+        unsafe { shim::dtrace_shim_deadman_arm(ms.min(LOOK_MS)) };
+    }
+}
+
+/// It is time to look. A task.
+#[no_mangle]
+extern "C" fn dtrace_deadman_due() {
+    let limit_ns = u64::from(limit_ms().unwrap_or(c_uint::MAX)).saturating_mul(1_000_000);
+    let killed = live::control(|control| Ok(control.kill_silent(limit_ns))).unwrap_or(0);
+    if killed != 0 {
+        pr_warn!("ended {killed} consumers that were silent for too long (parameter deadman_ms)\n");
+    }
+    arm();
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `/dev/dtrace/dtrace`: root's alone, by its mode and by CAP_SYS_ADMIN. An open file is a consumer.
+
+use crate::refusal::Text;
+use crate::{live, requests, shim};
+use dtrace_provider::ConsumerId;
+use kernel::fs::File;
+use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
+use kernel::prelude::*;
+
+/// An open file.
+pub(crate) struct Session {
+    pub(crate) consumer: ConsumerId,
+    /// Why the last ENABLE was refused.
+    pub(crate) refusal: Text,
+}
+
+/// The process that this is.
+fn process() -> u32 {
+    // SAFETY: any context.
+    unsafe { shim::dtrace_shim_tgid() }
+}
+
+#[vtable]
+impl MiscDevice for Session {
+    type Ptr = KBox<Self>;
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<KBox<Self>> {
+        // SAFETY: a task.
+        if !unsafe { shim::dtrace_shim_capable() } {
+            return Err(EPERM);
+        }
+        // SAFETY: a task.
+        kernel::error::to_result(unsafe { shim::dtrace_shim_locked_down() })?;
+        let consumer = live::control(|control| control.open(process()).map_err(requests::errno))?;
+        let session = Self {
+            consumer,
+            refusal: Text::new(),
+        };
+        KBox::new(session, GFP_KERNEL).map_err(|none| {
+            close(consumer);
+            none.into()
+        })
+    }
+
+    fn ioctl(session: &Session, _file: &File, cmd: u32, arg: usize) -> Result<isize> {
+        // Structures of 32-bit programs hold other addresses.
+        // SAFETY: a task.
+        if unsafe { shim::dtrace_shim_in_compat_syscall() } {
+            return Err(ENOTTY);
+        }
+        requests::answer(session, cmd, arg)
+    }
+
+    fn release(session: KBox<Self>, _file: &File) {
+        close(session.consumer);
+    }
+}
+
+fn close(consumer: ConsumerId) {
+    // There is a control side: the file holds the module in place.
+    let _ = live::control(|control| {
+        control.close(consumer);
+        Ok(())
+    });
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What dtrace.ko's Rust side asks of the kernel's headers. Context: any, NMI
+ * included, unless it says otherwise; "task" means that it may sleep.
+ */
+#ifndef DTRACE_SHIM_H
+#define DTRACE_SHIM_H
+
+#include <linux/types.h>
+
+struct pt_regs;
+struct tracepoint;
+
+/* ---- this CPU ---- */
+unsigned int dtrace_shim_smp_processor_id(void);
+unsigned int dtrace_shim_nr_cpu_ids(void);
+unsigned long dtrace_shim_local_irq_save(void);
+void dtrace_shim_local_irq_restore(unsigned long flags);
+
+/* ---- tasks ---- */
+bool dtrace_shim_capable(void);
+/* 0, or what kernel lockdown answers to reading kernel memory: -EPERM. */
+int dtrace_shim_locked_down(void);
+bool dtrace_shim_in_compat_syscall(void);
+void dtrace_shim_lock(void);
+void dtrace_shim_unlock(void);
+void dtrace_shim_cpus_read_lock(void);
+void dtrace_shim_cpus_read_unlock(void);
+bool dtrace_shim_cpu_online(unsigned int cpu);
+void dtrace_shim_msleep(unsigned int ms);
+/*
+ * Zeroed; aligned to its size where that is a power of two, up to a page. It
+ * never faults, from whatever context it is read. NULL: no memory.
+ */
+void *dtrace_shim_kvzalloc(size_t size);
+void dtrace_shim_kvfree(const void *memory);
+
+/* ---- the current task ---- */
+u64 dtrace_shim_current(void);
+u32 dtrace_shim_tgid(void);
+u32 dtrace_shim_pid(void);
+u32 dtrace_shim_ppid(void);
+u32 dtrace_shim_uid(void);
+u32 dtrace_shim_gid(void);
+/* Whether it is that task, or one of its ancestors up to that generation is. */
+bool dtrace_shim_is_progeny(u32 tgid, unsigned int generations);
+/* Whether an interrupt or NMI has come on top of it. */
+bool dtrace_shim_in_interrupt(void);
+/* When it began, in nanoseconds of the monotonic clock. */
+u64 dtrace_shim_start_time(void);
+/* How long it ran on a CPU, in nanoseconds, as of the scheduler's last look. */
+u64 dtrace_shim_runtime(void);
+#define DTRACE_SHIM_COMM	16
+/* DTRACE_SHIM_COMM bytes, ended by a NUL. */
+void dtrace_shim_comm(char *comm);
+u64 dtrace_shim_walltimestamp(void);
+
+/* ---- memory that may not be there: 0 or -EFAULT ---- */
+long dtrace_shim_copy_from_kernel(void *to, u64 from, unsigned long size);
+long dtrace_shim_copy_from_user(void *to, u64 from, unsigned long size);
+/* Return addresses from the caller on, in the kernel; how many. */
+unsigned int dtrace_shim_stack(unsigned long *addresses, unsigned int count);
+
+/*
+ * Where the current task's user code stands: its next instruction and its frame
+ * pointer. Zeros: it has none.
+ */
+void dtrace_shim_user_frame(u64 *pc, u64 *frame);
+
+/* ---- system calls ---- */
+/* By the number of an ABI (native, ia32, x32) and a call's in it; NULL: none. */
+const char *dtrace_shim_syscall_name(unsigned int abi, unsigned int number);
+void dtrace_shim_syscall_arguments(const struct pt_regs *regs, u64 *arguments);
+/* Tracepoints by the names they have in the kernel; task. */
+int dtrace_shim_sys_enter_register(void);
+int dtrace_shim_sys_exit_register(void);
+/* No probe runs any more when they return. */
+void dtrace_shim_sys_enter_unregister(void);
+void dtrace_shim_sys_exit_unregister(void);
+
+/* ---- timers; task, one caller at a time ---- */
+#define DTRACE_SHIM_ANY_CPU	(~0u)
+/*
+ * Starts a timer of a probe that fires each period_ns: on one CPU, which is online
+ * meanwhile, and on no other when that goes offline; or wherever. 0 or -ENOMEM.
+ */
+int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns);
+/* Stops all timers of a probe; none fires any more when this returns. */
+void dtrace_shim_timers_stop(u32 probe);
+
+/* ---- the deadman; task ---- */
+unsigned int dtrace_shim_param_deadman_ms(void);
+/* Has dtrace_deadman_due() called once, so much later. */
+void dtrace_shim_deadman_arm(unsigned int ms);
+/* Waits for it; it may arm anew, and is not called any more all the same. */
+void dtrace_shim_deadman_stop(void);
+
+/* ---- in Rust: the deadman, in a task ---- */
+void dtrace_deadman_due(void);
+
+/* ---- in Rust: a timer, in hard interrupt context ---- */
+/* Where the interrupt came: in the kernel or in user space, the other is 0. */
+void dtrace_timer_fired(u32 probe, u64 pc, u64 user_pc);
+
+/* ---- in Rust: system calls, with preemption off ---- */
+void dtrace_sys_enter(const struct pt_regs *regs, s64 id, bool ia32, u64 task);
+void dtrace_sys_exit(s64 value, u64 task);
+
+#endif

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+/* System calls: their names on this kernel, and the tracepoints. See shim.h for contexts. */
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+#include <linux/tracepoint.h>
+#include <trace/events/syscalls.h>
+#include <asm/syscall.h>
+#include <asm/thread_info.h>
+
+#include "shim.h"
+
+/* ---- names ---------------------------------------------------------------------------- */
+
+/* The generated headers are lists of [number] = "name", made by module.mk. */
+static const char *const dtrace_names_native[] = {
+#include "syscalls_64.h"
+};
+
+static const char *const dtrace_names_ia32[] = {
+#ifdef CONFIG_IA32_EMULATION
+#include "syscalls_32.h"
+#endif
+};
+
+static const char *const dtrace_names_x32[] = {
+#ifdef CONFIG_X86_X32_ABI
+#include "syscalls_x32.h"
+#endif
+};
+
+static const struct {
+	const char *const *names;
+	unsigned int count;
+} dtrace_abis[] = {
+	{ dtrace_names_native, ARRAY_SIZE(dtrace_names_native) },
+	{ dtrace_names_ia32, ARRAY_SIZE(dtrace_names_ia32) },
+	{ dtrace_names_x32, ARRAY_SIZE(dtrace_names_x32) },
+};
+
+const char *dtrace_shim_syscall_name(unsigned int abi, unsigned int number)
+{
+	if (abi >= ARRAY_SIZE(dtrace_abis) || number >= dtrace_abis[abi].count)
+		return NULL;
+	return dtrace_abis[abi].names[number];
+}
+
+/* ---- tracepoints ---------------------------------------------------------------------- */
+
+noinstr void dtrace_shim_syscall_arguments(const struct pt_regs *regs, u64 *arguments)
+{
+	syscall_get_arguments(current, (struct pt_regs *)regs, (unsigned long *)arguments);
+}
+
+/* Since Linux 6.13 these two come with preemption on. */
+static noinstr void dtrace_shim_sys_enter(void *data, struct pt_regs *regs, long id)
+{
+	preempt_disable_notrace();
+	dtrace_sys_enter(regs, id, in_ia32_syscall(), (unsigned long)current);
+	preempt_enable_notrace();
+}
+
+static noinstr void dtrace_shim_sys_exit(void *data, struct pt_regs *regs, long value)
+{
+	preempt_disable_notrace();
+	dtrace_sys_exit(value, (unsigned long)current);
+	preempt_enable_notrace();
+}
+
+/* Never called: a prototype that changes does not compile. */
+static void __maybe_unused dtrace_shim_canary(void)
+{
+	check_trace_callback_type_sys_enter(dtrace_shim_sys_enter);
+	check_trace_callback_type_sys_exit(dtrace_shim_sys_exit);
+}
+
+/* What to look for; then where it is. The tracepoints themselves are not exported. */
+struct dtrace_wanted {
+	const char *name;
+	struct tracepoint *found;
+};
+
+static void dtrace_shim_look_at(struct tracepoint *tracepoint, void *priv)
+{
+	struct dtrace_wanted *wanted = priv;
+
+	if (!strcmp(tracepoint->name, wanted->name))
+		wanted->found = tracepoint;
+}
+
+static struct tracepoint *dtrace_shim_tracepoint(const char *name)
+{
+	struct dtrace_wanted wanted = { .name = name };
+
+	for_each_kernel_tracepoint(dtrace_shim_look_at, &wanted);
+	return wanted.found;
+}
+
+static int dtrace_shim_register(const char *name, void *probe)
+{
+	struct tracepoint *tracepoint = dtrace_shim_tracepoint(name);
+
+	return tracepoint ? tracepoint_probe_register(tracepoint, probe, NULL) : -EOPNOTSUPP;
+}
+
+static void dtrace_shim_unregister(const char *name, void *probe)
+{
+	tracepoint_probe_unregister(dtrace_shim_tracepoint(name), probe, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+int dtrace_shim_sys_enter_register(void)
+{
+	return dtrace_shim_register("sys_enter", dtrace_shim_sys_enter);
+}
+
+int dtrace_shim_sys_exit_register(void)
+{
+	return dtrace_shim_register("sys_exit", dtrace_shim_sys_exit);
+}
+
+void dtrace_shim_sys_enter_unregister(void)
+{
+	dtrace_shim_unregister("sys_enter", dtrace_shim_sys_enter);
+}
+
+void dtrace_shim_sys_exit_unregister(void)
+{
+	dtrace_shim_unregister("sys_exit", dtrace_shim_sys_exit);
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A checked DIF object in memory of its own.
+
+use crate::cpu::Cpu;
+use crate::firing::Firing;
+use crate::state::{Scopes, State};
+use core::fmt;
+use core::marker::PhantomData;
+use dif::{validate, Environment, Limits, Machine, Memory, Needs, Object, Refusal};
+use dof::Difo;
+use dtrace_interface::dif::{DifType, Variable};
+use dtrace_provider::memory::{List, OutOfMemory};
+use dtrace_provider::{Error, Expression, Fault, Site};
+
+/// A checked DIF object, run in the environment `E` of a machine.
+pub struct Program<E> {
+    instructions: List<u32>,
+    integers: List<u64>,
+    strings: List<u8>,
+    variables: List<Variable>,
+    return_type: DifType,
+    _environment: PhantomData<fn(E)>,
+}
+
+/// Why an object becomes no program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// What DIF's rules say.
+    Dif(Refusal),
+    /// Its variables are too many, or there is no memory.
+    Other(Error),
+}
+
+impl From<OutOfMemory> for Unfit {
+    fn from(none: OutOfMemory) -> Self {
+        Self::Other(none.into())
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dif(refusal) => refusal.fmt(f),
+            Self::Other(error) => write!(f, "DIF object: {error}"),
+        }
+    }
+}
+
+impl<E> Program<E> {
+    /// Copies and checks an object, with the option `strsize` as it is now: it is checked again when
+    /// tracing begins. Task context.
+    pub fn new(difo: &Difo<'_>, strsize: u32) -> Result<Self, Unfit> {
+        let program = Self {
+            instructions: collected(difo.instructions.iter())?,
+            integers: collected(difo.integers.iter())?,
+            strings: List::copied(difo.strings)?,
+            variables: collected(difo.variables.iter())?,
+            return_type: difo.return_type,
+            _environment: PhantomData,
+        };
+        let mut scopes = Scopes::default();
+        scopes
+            .add(&program.variables, strsize)
+            .map_err(Unfit::Other)?;
+        let limits = Limits {
+            strsize,
+            ..Limits::default()
+        };
+        validate(program.object(), &scopes.declared(), &limits).map_err(Unfit::Dif)?;
+        Ok(program)
+    }
+
+    pub(crate) fn object(&self) -> Object<'_> {
+        Object {
+            instructions: &self.instructions,
+            integers: &self.integers,
+            strings: &self.strings,
+            variables: &self.variables,
+            return_type: self.return_type,
+        }
+    }
+}
+
+/// A list of what an iterator gives.
+fn collected<T>(values: impl ExactSizeIterator<Item = T>) -> Result<List<T>, OutOfMemory> {
+    let mut list = List::new();
+    list.reserve(values.len())?;
+    for value in values {
+        list.push(value)?;
+    }
+    Ok(list)
+}
+
+/// A fault as the framework tells it.
+fn told(fault: dif::Fault) -> Fault {
+    Fault {
+        kind: fault.kind,
+        // In bytes, as DTrace tells it.
+        offset: fault.instruction.saturating_mul(4),
+        value: fault.address,
+    }
+}
+
+impl<E: Environment + Send + 'static> Program<E> {
+    /// Runs it, and `then` with its value while the memory it may refer to is there.
+    fn run<R>(
+        &self,
+        site: &Site<'_, State>,
+        cpu: &mut Cpu<E>,
+        then: impl FnOnce(
+            &mut Machine<'_>,
+            &dif::Program<'_>,
+            &mut Firing<'_, E, State>,
+            u64,
+        ) -> Result<R, dif::Fault>,
+    ) -> Result<R, Fault> {
+        let state = site.variables;
+        let words = state.scopes.local_words();
+        cpu.used_locals = words;
+        let memory = Memory {
+            scratch: &mut cpu.scratch,
+            locals: cpu.locals.get_mut(..words).unwrap_or_default(),
+            globals: &state.globals,
+            store: state.store(),
+            declared: state.scopes.declared(),
+            strsize: state.strsize,
+            cpu: site.cpu as u32,
+        };
+        let mut machine = Machine::resume(memory, cpu.progress);
+        let mut firing = Firing {
+            site,
+            machine: &mut cpu.machine,
+            timestamp: &mut cpu.timestamp,
+        };
+        // What it needs was seen to when the variables were made.
+        let program = dif::Program::from_validated(self.object(), Needs::default());
+        let result = machine
+            .run(&program, &mut firing)
+            .and_then(|value| then(&mut machine, &program, &mut firing, value));
+        cpu.progress = machine.progress();
+        result.map_err(told)
+    }
+}
+
+impl<E: Environment + Send + 'static> Expression for Program<E> {
+    type Environment = Cpu<E>;
+    type Variables = State;
+
+    fn result(&self) -> DifType {
+        self.return_type
+    }
+
+    fn begin(cpu: &mut Cpu<E>) {
+        cpu.begin();
+    }
+
+    fn value(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
+        self.run(site, cpu, |_, _, _, value| Ok(value))
+    }
+
+    fn store(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>, to: &mut [u8]) -> Result<(), Fault> {
+        self.run(site, cpu, |machine, program, firing, value| {
+            machine.write_result(program, firing, value, to)
+        })
+    }
+}

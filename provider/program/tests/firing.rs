@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A program from its file to its records, on a machine of one CPU.
+
+use dif::{BuiltIn, Environment, FaultKind};
+use dif_assembler::assemble;
+use dof::{ActionSpec, ProbeSpec};
+use dtrace_interface::action::ActionKind;
+use dtrace_program::{clauses, Cpu, Program, State};
+use dtrace_provider::{
+    Called, ConsumerId, Control, Error, Expression, Machine, Options, Provider, Surroundings,
+};
+
+/// What programs see: a process, and memory that holds its own addresses.
+struct Fake {
+    reads_of_the_clock: u64,
+}
+
+impl Environment for Fake {
+    fn kernel(&mut self, address: u64, into: &mut [u8]) -> Result<(), FaultKind> {
+        if address < 0x1000 {
+            return Err(FaultKind::BadAddress);
+        }
+        for (byte, at) in into.iter_mut().zip(address..) {
+            *byte = at as u8;
+        }
+        Ok(())
+    }
+
+    fn user(&mut self, _: u64, _: &mut [u8]) -> Result<(), FaultKind> {
+        Err(FaultKind::BadAddress)
+    }
+
+    fn number(&mut self, builtin: BuiltIn, _: u64) -> Result<u64, FaultKind> {
+        match builtin {
+            BuiltIn::Pid => Ok(7),
+            BuiltIn::Timestamp => {
+                self.reads_of_the_clock += 1;
+                Ok(self.reads_of_the_clock)
+            }
+            _ => Err(FaultKind::IllegalOperation),
+        }
+    }
+
+    fn text(&mut self, _: BuiltIn, into: &mut [u8]) -> Result<usize, FaultKind> {
+        into[..4].copy_from_slice(b"fake");
+        Ok(4)
+    }
+
+    fn thread(&mut self) -> u64 {
+        1
+    }
+
+    fn progeny_of(&mut self, _: u64) -> Result<bool, FaultKind> {
+        Ok(false)
+    }
+
+    fn random(&mut self) -> u64 {
+        4
+    }
+}
+
+impl Surroundings for Fake {
+    fn process(&self) -> u32 {
+        7
+    }
+
+    fn kernel_stack(&mut self, _: usize) -> &[u64] {
+        &[]
+    }
+
+    fn user_stack(&mut self, _: usize) -> &[u64] {
+        &[]
+    }
+}
+
+struct Host;
+
+// SAFETY: one CPU, which is the thread of the test: nothing interrupts it, and a call to it is a call.
+unsafe impl Machine for Host {
+    type Irqs = ();
+    type Environment = Cpu<Fake>;
+    type Expression = Program<Fake>;
+
+    fn irqs_off(&self) {}
+    fn irqs_restore(&self, (): ()) {}
+    fn this_cpu(&self) -> usize {
+        0
+    }
+    fn call(&self, _: usize, function: &(dyn Fn() + Sync)) -> Called {
+        function();
+        Called::Ran
+    }
+    fn hold_cpus(&self) {}
+    fn release_cpus(&self) {}
+    fn is_online(&self, _: usize) -> bool {
+        true
+    }
+    fn pause(&self) {}
+    fn now_ns(&self) -> u64 {
+        0
+    }
+    fn environment(&self, _: usize) -> Result<Cpu<Fake>, Error> {
+        Ok(Cpu::new(Fake {
+            reads_of_the_clock: 0,
+        })?)
+    }
+    fn variables(
+        &self,
+        options: &Options,
+        programs: &mut dyn Iterator<Item = &Program<Fake>>,
+    ) -> Result<<Program<Fake> as Expression>::Variables, Error> {
+        State::new(options, programs, 1)
+    }
+}
+
+struct Probes;
+
+impl Provider for Probes {
+    fn enable(&self, _: u32, _: u64) -> Result<(), Error> {
+        Ok(())
+    }
+    fn disable(&self, _: u32, _: u64) {}
+}
+
+static PROBES: Probes = Probes;
+
+/// A framework with the probe p:m:f:n, and its number.
+fn framework() -> (Control<Host>, u32) {
+    let mut control = Control::new(Host, 1).unwrap();
+    let provider = control.register(b"p", &PROBES).unwrap();
+    let probe = control.create_probe(provider, b"m", b"f", b"n", 0).unwrap();
+    (control, probe)
+}
+
+fn trace(text: &str) -> ActionSpec {
+    ActionSpec::new(ActionKind::DifExpression).difo(assemble(text).unwrap())
+}
+
+/// Enables a clause at the probe and begins.
+fn begin(control: &mut Control<Host>, predicate: Option<&str>, actions: &[&str]) -> ConsumerId {
+    let probes = [ProbeSpec {
+        name: "n".to_owned(),
+        ..ProbeSpec::default()
+    }];
+    let predicate = predicate.map(|text| assemble(text).unwrap());
+    let actions = actions.iter().map(|text| trace(text));
+    let program = dof::Program::new().clause(probes, predicate, actions);
+    let file = program.to_bytes().unwrap();
+    // Not the tracer's own process.
+    let consumer = control.open(99).unwrap();
+    let description = dof::load(&file).unwrap();
+    let mut clauses = clauses(&description, 256).unwrap();
+    while let Some(clause) = clauses.pop() {
+        assert_eq!(control.enable(consumer, clause), Ok(1));
+    }
+    control.go(consumer).unwrap();
+    consumer
+}
+
+/// The bytes of all records.
+fn taken(control: &mut Control<Host>, consumer: ConsumerId) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let copy = |part: &[u8]| {
+        bytes.extend_from_slice(part);
+        Ok(())
+    };
+    control.snapshot(consumer, 0, copy).unwrap();
+    bytes
+}
+
+fn fire(control: &Control<Host>, probe: u32, args: &[u64]) {
+    let mut all = [0; 10];
+    all[..args.len()].copy_from_slice(args);
+    control.framework().fire(probe, &all);
+}
+
+const ARG0: &str = "ldgs arg0, %r1; ret %r1";
+const IS_FIVE: &str = "ldgs arg0, %r1; setx 5, %r2; cmp %r1, %r2; be yes; ret %r0; yes: ret %r2";
+
+#[test]
+fn a_predicate_chooses_and_an_action_records() {
+    let (mut control, probe) = framework();
+    let consumer = begin(&mut control, Some(IS_FIVE), &[ARG0]);
+    for arg in [4, 5, 6] {
+        fire(&control, probe, &[arg]);
+    }
+    let counts = control.counts(consumer, 0, None).unwrap();
+    assert_eq!((counts.records, counts.predicate_false), (1, 2));
+    let bytes = taken(&mut control, consumer);
+    assert_eq!(bytes[..4], 1_u32.to_ne_bytes());
+    assert!(bytes.ends_with(&5_u64.to_ne_bytes()));
+    control.close(consumer);
+}
+
+#[test]
+fn strings_of_the_probe_and_of_the_machine() {
+    let (mut control, probe) = framework();
+    let names = [
+        ".returns string\nldgs probefunc, %r1; ret %r1",
+        ".returns string\nldgs execname, %r1; ret %r1",
+    ];
+    let consumer = begin(&mut control, None, &names);
+    fire(&control, probe, &[]);
+    let bytes = taken(&mut control, consumer);
+    assert_eq!(bytes[4..6], *b"f\0");
+    assert_eq!(bytes[4 + 256..4 + 256 + 5], *b"fake\0");
+    control.close(consumer);
+}
+
+#[test]
+fn the_clock_is_read_once_in_a_clause() {
+    let (mut control, probe) = framework();
+    let clock = "ldgs timestamp, %r1; ret %r1";
+    let consumer = begin(&mut control, None, &[clock, clock]);
+    fire(&control, probe, &[]);
+    fire(&control, probe, &[]);
+    let bytes = taken(&mut control, consumer);
+    let words: Vec<u64> = bytes
+        .chunks_exact(8)
+        .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
+        .filter(|word| *word < 100)
+        .collect();
+    assert!(words.ends_with(&[2, 2]), "{words:?}");
+    assert!(words.windows(2).any(|pair| pair == [1, 1]), "{words:?}");
+    control.close(consumer);
+}
+
+#[test]
+fn global_variables_stay_and_clause_local_ones_do_not() {
+    let (mut control, probe) = framework();
+    let count = ".global n: int64\nldgs 0x500, %r1; setx 1, %r2; add %r1, %r2, %r1; stgs %r1, 0x500; ret %r1";
+    let local = ".local l: int64\nldls 0x500, %r1; setx 1, %r2; add %r1, %r2, %r1; stls %r1, 0x500; ret %r1";
+    let consumer = begin(&mut control, None, &[count, local]);
+    for _ in 0..3 {
+        fire(&control, probe, &[]);
+    }
+    let bytes = taken(&mut control, consumer);
+    let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+    let end = bytes.len();
+    assert_eq!((word(end - 16), word(end - 8)), (3, 1));
+    control.close(consumer);
+}
+
+#[test]
+fn what_a_clause_allocates_is_there_to_its_end() {
+    let (mut control, probe) = framework();
+    let allocate = ".local p: int64
+        setx 8, %r1; flushts; pushtv int, %r0, %r1; call alloca, %r2
+        setx 42, %r3; stx %r3, [%r2]; stls %r2, 0x500; ret %r0";
+    let read = ".local p: int64
+        ldls 0x500, %r1; ldx [%r1], %r2; ret %r2";
+    let consumer = begin(&mut control, None, &[allocate, read]);
+    fire(&control, probe, &[]);
+    fire(&control, probe, &[]);
+    let counts = control.counts(consumer, 0, None).unwrap();
+    assert_eq!((counts.records, counts.errors), (2, 0));
+    let bytes = taken(&mut control, consumer);
+    assert!(bytes.ends_with(&42_u64.to_ne_bytes()));
+    control.close(consumer);
+}
+
+#[test]
+fn a_fault_drops_the_record_and_is_told_in_bytes() {
+    let (mut control, probe) = framework();
+    let consumer = begin(
+        &mut control,
+        None,
+        &["ldgs arg0, %r1; ldx [%r1], %r2; ret %r2"],
+    );
+    fire(&control, probe, &[0x10]);
+    fire(&control, probe, &[0x2000]);
+    let counts = control.counts(consumer, 0, None).unwrap();
+    assert_eq!((counts.errors, counts.records), (1, 1));
+    let bytes = taken(&mut control, consumer);
+    assert!(bytes.ends_with(&0x0706_0504_0302_0100_u64.to_ne_bytes()));
+    control.close(consumer);
+}
+
+#[test]
+fn errno_is_the_last_argument() {
+    let (mut control, probe) = framework();
+    let consumer = begin(&mut control, None, &["ldgs errno, %r1; ret %r1"]);
+    fire(&control, probe, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    let bytes = taken(&mut control, consumer);
+    assert!(bytes.ends_with(&2_u64.to_ne_bytes()));
+    control.close(consumer);
+}
+
+#[test]
+fn a_program_that_breaks_a_rule_is_named() {
+    let probes = [ProbeSpec::default()];
+    let back = dof::Object {
+        instructions: vec![0x2400_0000, 0x1100_0000],
+        ..assemble(ARG0).unwrap()
+    };
+    let action = ActionSpec::new(ActionKind::DifExpression).difo(back);
+    let file = dof::Program::new()
+        .clause(probes, None, [action])
+        .to_bytes()
+        .unwrap();
+    let description = dof::load(&file).unwrap();
+    let unfit = clauses::<Fake>(&description, 256).err().unwrap();
+    assert!(unfit.to_string().contains("instruction 1"), "{unfit}");
+}

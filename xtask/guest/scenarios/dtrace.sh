@@ -1,0 +1,117 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# dtrace.ko: known numbers of system calls on all CPUs leave as many records, entries and returns pair
+# as docs/dtrace.md says, and consumers that are killed leave nothing behind.
+# timeout: 1200
+
+fail() {
+	echo "dtrace: $*" >&2
+	rmmod dtrace
+	exit 3
+}
+
+insmod /modules/dtrace.ko || exit
+[ -c /dev/dtrace/dtrace ] || fail "no /dev/dtrace/dtrace"
+mode=$(stat -c %a /dev/dtrace/dtrace)
+[ "$mode" = 600 ] || fail "mode $mode"
+cpus=$(grep -c ^processor /proc/cpuinfo)
+
+# traced PROBE WHAT N: a JSON line in /tmp/out for each firing, while `calls WHAT N` runs.
+traced() {
+	rm -f /tmp/out
+	dtrace --json -n "$1" --record execname,pid,arg0,errno -o /tmp/out -c "calls $2 $3" ||
+		fail "$1: status $?"
+}
+
+# How many records of program NAME there are, with TEXT in them.
+records() { grep '"type":"record"' /tmp/out | grep "\"execname\":\"$1\"" | grep -c -e "$2"; }
+
+# same WHAT FOUND WANTED
+same() {
+	[ "$2" = "$3" ] || { head -n 5 /tmp/out >&2; fail "$1: $2, not $3"; }
+	echo "$1: $2"
+}
+
+traced syscall:vmlinux:getppid:entry getppid 200
+same "entries of getppid" $(records calls .) $((200 * cpus))
+for cpu in $(seq 0 $((cpus - 1))); do
+	same "on CPU $cpu" $(records calls "\"cpu\":$cpu,") 200
+done
+traced syscall:vmlinux:getppid:return getppid 200
+same "returns of getppid" $(records calls '"errno":0[,}]') $((200 * cpus))
+
+# The program opens files of its own, as many each time.
+traced syscall:vmlinux:openat:return missing 10
+few=$(records calls '"errno":2[,}]')
+traced syscall:vmlinux:openat:return missing 110
+same "returns of openat with ENOENT" $(($(records calls '"errno":2[,}]') - few)) $((100 * cpus))
+
+traced syscall:vmlinux:clone:entry fork 40
+same "entries of fork" $(records calls .) 40
+traced syscall:vmlinux:clone:return fork 40
+same "returns of fork" $(records calls .) 40
+
+traced syscall:vmlinux:getppid:entry denied 40
+same "entries that seccomp refused" $(records calls .) 0
+traced syscall:vmlinux:getppid:return denied 40
+same "returns of those" $(records calls .) 0
+
+traced syscall:ia32:getppid: ia32 40
+same "entries and returns of 32-bit getppid" $(records calls .) 80
+traced syscall:vmlinux:getppid: ia32 40
+same "of which 64-bit" $(records calls .) 0
+
+traced syscall:vmlinux:execve:entry exec 20
+same "entries of execve" $(records calls .) 20
+traced syscall:vmlinux:execve:return exec 20
+same "returns of execve" $(records true '"errno":0[,}]') 20
+
+traced syscall:vmlinux:rt_sigreturn:return sigreturn 40
+same "returns of rt_sigreturn" $(records calls .) 40
+
+# Everything at once: every hit has an outcome.
+dtrace --accounting -q -n syscall::: -o /tmp/all -c "calls exec 20" 2>/tmp/accounting ||
+	fail "syscall:::: status $?"
+cat /tmp/accounting
+tail -n $((cpus + 2)) /tmp/all
+
+rm -f /tmp/ticks
+dtrace --json -n profile:::tick-20ms --record arg0 -o /tmp/ticks -c "sleep 2" || fail "tick: status $?"
+ticks=$(grep -c '"type":"record"' /tmp/ticks)
+[ "$ticks" -ge 10 ] || fail "$ticks ticks in two seconds"
+echo "ticks: $ticks"
+
+# What is in use stays.
+rmmod xcall 2>/dev/null && fail "xcall.ko went while it was used"
+exec 5<>/dev/dtrace/dtrace
+rmmod dtrace 2>/dev/null && fail "dtrace.ko went while it was open"
+exec 5>&-
+
+kilobytes() { awk '/^(Slab|VmallocUsed):/ { sum += $2 } END { print sum }' /proc/meminfo; }
+
+round() {
+	dtrace -n syscall::: -n profile:::profile-97 -o /tmp/killed >/dev/null 2>&1 &
+	victim=$!
+	usleep $(($1 % 7 * 100000 + 50000))
+	kill -9 $victim
+	wait $victim 2>/dev/null
+	rm -f /tmp/killed
+	rmmod dtrace || fail "round $1: it stays"
+	insmod /modules/dtrace.ko || exit
+}
+for turn in 1 2 3 4 5; do round $turn; done
+before=$(kilobytes)
+for turn in $(seq 30); do round $turn; done
+after=$(kilobytes)
+echo "kernel memory: $before kB, then $after kB"
+[ $((after - before)) -lt 4096 ] || fail "30 rounds took $((after - before)) kB"
+echo "30 rounds"
+
+# One that does not ask for its status loses its tracing, and nothing else.
+rmmod dtrace && insmod /modules/dtrace.ko deadman_ms=2000 || exit
+if dtrace -q -n profile:::tick-1s -x statusrate=5s -o /tmp/silent -c "sleep 12" 2>/tmp/said; then
+	fail "a silent consumer went on to the end"
+fi
+cat /tmp/said
+dmesg | grep -q "dtrace: ended 1 consumers" || fail "the kernel does not say so"
+rmmod dtrace || exit
