@@ -8,15 +8,14 @@ use dtrace_interface::aggregation::{Linear, QUANTIZE_BUCKETS};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// How records of one aggregation are read.
+/// How records of one aggregation are read. Each enabled probe has its own, though they may be of the
+/// same clause.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// Which of the session's clauses made it; None: none of them.
-    pub clause: Option<usize>,
+    /// Which aggregation of the program it is: the first part of its key says so.
+    pub variable: u64,
     /// Where in a record its parts are: the key's, then the value.
     pub layout: Layout,
-    /// What each part of the key is. The first part is the aggregation's variable, and has none.
-    pub key: Vec<Field>,
     /// What is done with values.
     pub function: Function,
 }
@@ -97,46 +96,59 @@ impl Function {
 }
 
 impl Shape {
-    /// Checks a description's value: its last part.
+    /// Checks a description's value, which is its last part.
     ///
     /// # Errors
     /// If there is none, or not one that is known.
-    pub fn function(layout: &Layout) -> Result<Function, BadShape> {
+    pub fn check(layout: Layout) -> Result<Self, BadShape> {
         let part = layout.parts().last().ok_or(BadShape::Action(0))?;
         let kind = ActionKind::from_raw(part.action).ok_or(BadShape::Action(part.action))?;
         let argument = part.argument;
         let function = Function { kind, argument };
         let words = function.words().ok_or(BadShape::Action(part.action))?;
-        match part.size as usize == words * 8 {
-            true => Ok(function),
-            false => Err(BadShape::Size(part.size)),
+        if part.size as usize != words * 8 {
+            return Err(BadShape::Size(part.size));
         }
+        let first = layout.parts().first();
+        Ok(Self {
+            variable: first.map_or(0, |part| part.user_argument),
+            layout,
+            function,
+        })
     }
 }
 
-/// One aggregation's keys and values.
+/// One aggregation's keys and values, of all probes and CPUs.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// How its records are read.
-    pub shape: Shape,
+    /// Which of the session's clauses made it; None: none of them.
+    pub clause: Option<usize>,
+    /// What each part of the key is, if the clause says so.
+    pub key: Vec<Field>,
+    /// What is done with values.
+    pub function: Function,
     entries: BTreeMap<Vec<Value>, Vec<u64>>,
 }
 
 impl Table {
     /// One without entries.
-    pub fn new(shape: Shape) -> Self {
-        let entries = BTreeMap::new();
-        Self { shape, entries }
+    pub fn new(clause: Option<usize>, key: Vec<Field>, function: Function) -> Self {
+        Self {
+            clause,
+            key,
+            function,
+            entries: BTreeMap::new(),
+        }
     }
 
-    /// Adds a record.
-    pub fn add(&mut self, record: &[u8]) {
-        let parts: Vec<_> = self.shape.layout.split(record).collect();
+    /// Adds a record of that shape, whose function is the table's.
+    pub fn add(&mut self, shape: &Shape, record: &[u8]) {
+        let parts: Vec<_> = shape.layout.split(record).collect();
         let Some(((_, value), key)) = parts.split_last() else {
             return;
         };
         let key = key.iter().skip(1).enumerate();
-        let fields = &self.shape.key;
+        let fields = &self.key;
         let key = key.map(|(number, (part, bytes))| Value::read(part, bytes, fields.get(number)));
         let words = value.chunks_exact(8);
         let words: Vec<u64> = words
@@ -147,7 +159,7 @@ impl Table {
                 vacant.insert(words);
             }
             std::collections::btree_map::Entry::Occupied(mut known) => {
-                self.shape.function.merge(known.get_mut(), &words);
+                self.function.merge(known.get_mut(), &words);
             }
         }
     }
@@ -168,7 +180,7 @@ impl Table {
     /// What a value is sorted by.
     fn weight(&self, words: &[u64]) -> f64 {
         let word = |n: usize| words.get(n).copied().unwrap_or(0);
-        match self.shape.function.kind {
+        match self.function.kind {
             ActionKind::Count => word(0) as f64,
             ActionKind::Avg => average(word(0), word(1)) as f64,
             ActionKind::Stddev => deviation(words),
@@ -220,20 +232,17 @@ mod tests {
     }
 
     /// One with a pid for its key.
-    fn table(action: ActionKind, words: u32) -> Table {
+    fn table(action: ActionKind, words: u32) -> (Shape, Table) {
         let parts = [
             part(ActionKind::DifExpression, 4, 4),
             part(ActionKind::DifExpression, 8, 4),
             part(action, 16, words * 8),
         ];
         let layout = Layout::of(16 + words * 8, &parts).unwrap();
-        let function = Shape::function(&layout).unwrap();
-        Table::new(Shape {
-            clause: Some(0),
-            layout,
-            key: vec!["pid".parse().unwrap()],
-            function,
-        })
+        let shape = Shape::check(layout).unwrap();
+        let key = vec!["pid".parse().unwrap()];
+        let table = Table::new(Some(0), key, shape.function);
+        (shape, table)
     }
 
     fn record(pid: u32, words: &[u64]) -> Vec<u8> {
@@ -246,9 +255,9 @@ mod tests {
     }
 
     fn merged(action: ActionKind, values: &[&[u64]]) -> Vec<u64> {
-        let mut table = table(action, values[0].len() as u32);
+        let (shape, mut table) = table(action, values[0].len() as u32);
         for words in values {
-            table.add(&record(1, words));
+            table.add(&shape, &record(1, words));
         }
         let all = table.sorted(false, false);
         assert_eq!(all.len(), 1);
@@ -269,9 +278,9 @@ mod tests {
 
     #[test]
     fn smallest_value_first_unless_asked() {
-        let mut table = table(ActionKind::Count, 1);
+        let (shape, mut table) = table(ActionKind::Count, 1);
         for (pid, count) in [(9, 1), (5, 3), (7, 2)] {
-            table.add(&record(pid, &[count]));
+            table.add(&shape, &record(pid, &[count]));
         }
         let pids = |by_key, reverse| -> Vec<i64> {
             let all = table.sorted(by_key, reverse);
@@ -284,7 +293,10 @@ mod tests {
 
     #[test]
     fn shapes_that_cannot_be_are_refused() {
-        let shape = |parts: &[RecordDescription]| Shape::function(&Layout::of(64, parts).unwrap());
+        let shape = |parts: &[RecordDescription]| {
+            let layout = Layout::of(64, parts).unwrap();
+            Shape::check(layout).map(|shape| shape.function)
+        };
         assert_eq!(shape(&[]), Err(BadShape::Action(0)));
         let not_one = part(ActionKind::Exit, 8, 8);
         assert_eq!(shape(&[not_one]), Err(BadShape::Action(2)));

@@ -65,19 +65,15 @@ impl Holds {
 }
 
 const fn variable(built_in: BuiltIn, holds: Holds) -> Variable {
-    let name = match built_in {
-        BuiltIn::Curcpu => "cpu",
-        _ => built_in.name(),
-    };
     Variable {
-        name,
+        name: built_in.name(),
         built_in,
         holds,
     }
 }
 
 /// All that can be named.
-pub static VARIABLES: [Variable; 34] = [
+pub static VARIABLES: [Variable; 33] = [
     variable(BuiltIn::Arg0, Holds::Signed(8)),
     variable(BuiltIn::Arg1, Holds::Signed(8)),
     variable(BuiltIn::Arg2, Holds::Signed(8)),
@@ -89,7 +85,6 @@ pub static VARIABLES: [Variable; 34] = [
     variable(BuiltIn::Arg8, Holds::Signed(8)),
     variable(BuiltIn::Arg9, Holds::Signed(8)),
     variable(BuiltIn::Caller, Holds::Address),
-    variable(BuiltIn::Curcpu, Holds::Unsigned(4)),
     variable(BuiltIn::Curthread, Holds::Address),
     variable(BuiltIn::Epid, Holds::Unsigned(4)),
     variable(BuiltIn::Errno, Holds::Signed(4)),
@@ -160,6 +155,9 @@ impl FromStr for Field {
 }
 
 fn unknown(text: &str) -> String {
+    if text == "cpu" {
+        return "no field `cpu`\nhint: every record tells its CPU already".to_owned();
+    }
     let names = VARIABLES.iter().map(|v| v.name);
     match crate::suggest::nearest(text, names.clone()) {
         Some(name) => format!("no field `{text}`\nhint: did you mean `{name}`?"),
@@ -192,6 +190,7 @@ mod tests {
         assert!(refusal("exename").contains("did you mean `execname`?"));
         assert!(refusal("zzzzzzzz").contains("there are arg0,"));
         assert!(refusal("copyinstr(pid)").contains("arg0 to arg9"));
+        assert!(refusal("cpu").contains("already"));
         assert!(refusal("arg10").contains("did you mean"));
     }
 

@@ -24,5 +24,6 @@ pub mod record;
 pub mod run;
 pub mod session;
 pub mod suggest;
+pub mod symbols;
 pub mod target;
 pub mod walk;

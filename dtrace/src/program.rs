@@ -239,9 +239,9 @@ pub fn error_clause() -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// None is known.
-pub fn options(options: &Options) -> Result<Vec<u8>> {
+pub fn options(options: impl IntoIterator<Item = (OptionId, u64)>) -> Result<Vec<u8>> {
     let program = options
-        .iter()
+        .into_iter()
         .fold(Program::new(), |program, (o, v)| program.option(o, v));
     program
         .to_bytes()
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(ecb.probe.name, b"ERROR");
         assert_eq!(clause_of(ecb.user_argument), Some(ERROR_CLAUSE));
         assert_eq!(ecb.actions.len(), ERROR_ARGUMENTS.len());
-        let bytes = options(&Options::default()).unwrap();
+        let bytes = options(Options::default().iter()).unwrap();
         let program = dof::load(&bytes).unwrap();
         assert_eq!(program.ecbs().count(), 0);
         let set: Vec<_> = program.options().collect();

@@ -3,12 +3,13 @@
 
 use crate::device::{Device, Probe};
 use crate::event::Event;
-use crate::fields::Field;
+use crate::fields::{Field, Source};
 use crate::name::ProbeName;
 use crate::options::Options;
 use crate::output::{accounting, Flow, Json, Output, Sorting, Text};
 use crate::program::{self, Clause};
 use crate::session::{matching, no_match, Session, Standing};
+use crate::symbols::Symbols;
 use anyhow::{bail, Context, Result};
 use dtrace_interface::accounting::Accounting;
 use dtrace_interface::options::OptionId;
@@ -161,12 +162,17 @@ pub fn trace(
     let quiet = plan.options.is_on(OptionId::Quiet);
     let fields = plan.clauses.iter().map(|(_, clause)| &clause.record);
     let fields: Vec<Field> = fields.max_by_key(|f| f.len()).cloned().unwrap_or_default();
+    let has_stack = fields.iter().any(|field| field.source == Source::Stack);
+    let symbols = match has_stack && plan.form == Form::Text {
+        true => Symbols::of_this_kernel(),
+        false => Symbols::default(),
+    };
     let output: Box<dyn Output> = match plan.form {
         Form::Json => Box::new(Json),
         Form::Text if plan.options.is_on(OptionId::FlowIndent) => {
-            Box::new(Flow::new(quiet, fields))
+            Box::new(Flow::new(quiet, fields, symbols))
         }
-        Form::Text => Box::new(Text::new(quiet, fields)),
+        Form::Text => Box::new(Text::new(quiet, fields, symbols)),
     };
     let mut shown = Shown {
         output,
@@ -292,7 +298,7 @@ fn tell_options(wanted: &Options, given: &Options, verbose: bool, shown: &mut Sh
     }
     if verbose {
         for (option, value) in given.iter() {
-            shown.notice(format_args!("option {}={value}", option.name()));
+            shown.notice(format_args!("option {}={}", option.name(), value as i64));
         }
     }
 }

@@ -40,7 +40,9 @@ pub struct Session<'d> {
     last: Option<u32>,
     probes: HashMap<u32, Rc<Probe>>,
     enabled: HashMap<u32, Rc<Enabled>>,
-    tables: BTreeMap<u32, Table>,
+    shapes: HashMap<u32, Rc<Shape>>,
+    /// By the number that the program gives an aggregation, the same at all its probes.
+    tables: BTreeMap<u64, Table>,
     told: Status,
     room: Vec<u8>,
 }
@@ -78,13 +80,29 @@ impl<'d> Session<'d> {
             last: None,
             probes: HashMap::new(),
             enabled: HashMap::new(),
+            shapes: HashMap::new(),
             tables: BTreeMap::new(),
             told: device.status().context("asking the module's status")?,
             room: Vec::new(),
         };
-        session.load(&program::options(&session.options)?, "the options")?;
+        session.set_options()?;
         session.load(&program::error_clause()?, "errors")?;
         Ok(session)
+    }
+
+    /// Tells the kernel all options at once; if it refuses, one by one, to learn which.
+    fn set_options(&self) -> Result<()> {
+        let Err(refused) = self.load(&program::options(self.options.iter())?, "the options") else {
+            return Ok(());
+        };
+        for (option, value) in self.options.iter() {
+            let one = program::options([(option, value)])?;
+            if let Err(error) = self.load(&one, "it") {
+                let name = option.name();
+                return Err(error.context(format!("option {name}={value} is refused")));
+            }
+        }
+        Err(refused)
     }
 
     /// Enables a clause. Returns how many probes it matched.
@@ -166,7 +184,7 @@ impl<'d> Session<'d> {
                 sink(Event::Drops(Drops { kind, cpu, count }))?;
             }
         }
-        let full = self.policy() == BufferPolicy::Fill && now.filled >= u64::from(self.cpus);
+        let full = self.policy() == BufferPolicy::Fill && now.filled >= self.traced_cpus();
         Ok(match now.killed != 0 {
             true => Standing::Killed,
             false if now.exiting != 0 || full => Standing::Exiting,
@@ -199,7 +217,7 @@ impl<'d> Session<'d> {
     /// The aggregations so far, by the number of their clause; None: by another program's.
     pub fn tables(&self) -> impl Iterator<Item = (Option<&Clause>, &Table)> {
         self.tables.values().map(|table| {
-            let clause = table.shape.clause;
+            let clause = table.clause;
             (clause.and_then(|number| self.clauses.get(number)), table)
         })
     }
@@ -214,6 +232,15 @@ impl<'d> Session<'d> {
         self.cpus
     }
 
+    /// CPUs that may fill a buffer.
+    fn traced_cpus(&self) -> u64 {
+        const ALL: u64 = u64::MAX;
+        match self.options.get(OptionId::Cpu) {
+            None | Some(ALL) => self.device.online_cpus().unwrap_or(self.cpus).into(),
+            Some(_) => 1,
+        }
+    }
+
     fn policy(&self) -> BufferPolicy {
         let said = self.options.get(OptionId::BufferPolicy);
         said.and_then(BufferPolicy::from_raw)
@@ -226,7 +253,11 @@ impl<'d> Session<'d> {
 
     fn each_cpu(&mut self, buffer: Buffer, sink: &mut Sink<'_>) -> Result<()> {
         let mut order: Vec<u32> = (0..self.cpus).collect();
-        let (first, last) = (self.first.take(), self.last);
+        let first = match buffer {
+            Buffer::Principal => self.first.take(),
+            Buffer::Aggregation => None,
+        };
+        let last = self.last;
         order.sort_by_key(|cpu| match Some(*cpu) {
             cpu if cpu == last => 2,
             cpu if cpu == first => 0,
@@ -348,18 +379,19 @@ impl<'d> Session<'d> {
                 Ok(None) => return Ok(Ok(())),
                 Err(damaged) => return Ok(Err(damaged.to_string())),
             };
-            let size = match self.table(id)? {
-                Ok(table) => table.shape.layout.size(),
+            let shape = match self.shape(id)? {
+                Ok(shape) => shape,
                 Err(why) => return Ok(Err(why)),
             };
-            match walk.record(size) {
-                Ok(record) => {
-                    if let Some(table) = self.tables.get_mut(&id) {
-                        table.add(record);
-                    }
-                }
+            let record = match walk.record(shape.layout.size()) {
+                Ok(record) => record,
                 Err(damaged) => return Ok(Err(damaged.to_string())),
+            };
+            let table = self.table(&shape);
+            if table.function != shape.function {
+                return Ok(Err(format!("aggregation {id} has two functions")));
             }
+            table.add(&shape, record);
         }
     }
 
@@ -394,12 +426,10 @@ impl<'d> Session<'d> {
     }
 
     /// What an aggregation's number stands for. The inner error: nothing that makes sense.
-    fn table(&mut self, id: u32) -> Result<Result<&Table, String>> {
-        use std::collections::btree_map::Entry;
-        let vacant = match self.tables.entry(id) {
-            Entry::Occupied(table) => return Ok(Ok(table.into_mut())),
-            Entry::Vacant(vacant) => vacant,
-        };
+    fn shape(&mut self, id: u32) -> Result<Result<Rc<Shape>, String>> {
+        if let Some(shape) = self.shapes.get(&id) {
+            return Ok(Ok(shape.clone()));
+        }
         let said = match known(self.device.aggregation(id)) {
             Ok(said) => said,
             Err(error) => return Err(error).context(format!("asking for aggregation {id}")),
@@ -411,22 +441,24 @@ impl<'d> Session<'d> {
             Ok(layout) => layout,
             Err(bad) => return Ok(Err(format!("aggregation {id}: {bad}"))),
         };
-        let function = match Shape::function(&layout) {
-            Ok(function) => function,
+        let shape = match Shape::check(layout) {
+            Ok(shape) => Rc::new(shape),
             Err(bad) => return Ok(Err(format!("aggregation {id}: {bad}"))),
         };
-        let variable = said.records.first().map_or(0, |part| part.user_argument);
-        let clause = program::clause_of(variable);
-        let by = clause
-            .and_then(|number| self.clauses.get(number))
-            .and_then(|clause| clause.aggregate.as_ref());
-        let shape = Shape {
-            clause,
-            layout,
-            key: by.map_or_else(Vec::new, |aggregate| aggregate.by.clone()),
-            function,
-        };
-        Ok(Ok(vacant.insert(Table::new(shape))))
+        self.shapes.insert(id, shape.clone());
+        Ok(Ok(shape))
+    }
+
+    /// Where records of that shape are put together.
+    fn table(&mut self, shape: &Shape) -> &mut Table {
+        let clauses = &self.clauses;
+        self.tables.entry(shape.variable).or_insert_with(|| {
+            let number = program::clause_of(shape.variable);
+            let clause = number.and_then(|number| clauses.get(number));
+            let aggregate = clause.and_then(|clause| clause.aggregate.as_ref());
+            let key = aggregate.map_or_else(Vec::new, |aggregate| aggregate.by.clone());
+            Table::new(number, key, shape.function)
+        })
     }
 
     fn probe(&mut self, id: u32) -> Result<Rc<Probe>> {

@@ -266,6 +266,24 @@ fn counts_by_name() {
 }
 
 #[test]
+fn all_probes_of_a_clause_count_together() {
+    let kernel = kernel();
+    let mut plan = plan(&[("syscall:::", &[])]);
+    plan.clauses[0].1.aggregate = Some(Aggregate {
+        function: ActionKind::Count,
+        value: None,
+        by: vec!["execname".parse().unwrap()],
+    });
+    let steps: Vec<Step<'_>> = vec![Box::new(|| {
+        kernel.fire(0, READ, &who(7, "cat"));
+        kernel.fire(1, READ_RETURN, &who(7, "cat"));
+    })];
+    let (out, ..) = trace(&kernel, plan, steps);
+    assert_eq!(out.lines().count(), 2, "{out}");
+    assert!(out.ends_with(" 2\n"));
+}
+
+#[test]
 fn distributions() {
     let quantize = || {
         let mut plan = plan(&[(READ_RETURN, &[])]);
@@ -413,10 +431,10 @@ fn names_that_match_nothing() {
 #[test]
 fn what_the_kernel_refuses_is_told_in_its_words() {
     let kernel = kernel();
-    *kernel.refusal.borrow_mut() = Some("option bufsize: more than half of the memory".into());
+    *kernel.refusal.borrow_mut() = Some("too large".into());
     assert_eq!(
         refusal(&kernel, plan(&[(READ, &[])])),
-        "could not enable the options: option bufsize: more than half of the memory"
+        "option bufsize=4096 is refused: could not enable it: too large"
     );
 }
 

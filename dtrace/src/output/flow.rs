@@ -7,6 +7,7 @@ use crate::aggregation::Table;
 use crate::event::{Event, Record};
 use crate::fields::Field;
 use crate::program::Clause;
+use crate::symbols::Symbols;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
@@ -21,16 +22,18 @@ const DEEPEST: usize = 32;
 pub struct Flow {
     heading: bool,
     fields: Vec<Field>,
+    symbols: Symbols,
     /// By CPU, as its buffer is read in one piece.
     depth: HashMap<u32, usize>,
 }
 
 impl Flow {
-    /// `fields` are named in the heading.
-    pub fn new(quiet: bool, fields: Vec<Field>) -> Self {
+    /// `fields` are named in the heading, `symbols` in stacks.
+    pub fn new(quiet: bool, fields: Vec<Field>, symbols: Symbols) -> Self {
         Self {
             heading: !quiet,
             fields,
+            symbols,
             depth: HashMap::new(),
         }
     }
@@ -61,7 +64,7 @@ impl Flow {
         }
         let call = format!("{indent}{arrow}{what}");
         let mut text = format!("{:>3} {call:<41}", record.cpu);
-        finish(record, &mut text, out)
+        finish(record, &self.symbols, &mut text, out)
     }
 }
 

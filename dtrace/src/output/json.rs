@@ -196,14 +196,14 @@ impl Output for Json {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         for (key, words) in table.sorted(sorting.by_key, sorting.reverse) {
-            let fields = table.shape.key.iter().map(Some);
+            let fields = table.key.iter().map(Some);
             let fields = fields.chain(std::iter::repeat(None));
             let rows = distribution(table, words);
             let value = rows.is_none().then(|| single(table, words));
             let used = rows.into_iter().flatten().filter(|row| row.count != 0);
             let told = Line::Aggregation {
                 probe: clause.map(|clause| clause.name.to_string()),
-                function: table.shape.function.kind.name(),
+                function: table.function.kind.name(),
                 key: Values(fields.zip(key.iter().cloned()).collect()),
                 value,
                 buckets: used

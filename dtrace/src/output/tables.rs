@@ -53,7 +53,7 @@ fn key_text(key: &[Value]) -> String {
 /// A value that is one number.
 pub(super) fn single(table: &Table, words: &[u64]) -> i64 {
     let word = |n: usize| words.get(n).copied().unwrap_or(0);
-    match table.shape.function.kind {
+    match table.function.kind {
         ActionKind::Avg => average(word(0), word(1)),
         ActionKind::Stddev => deviation(words) as i64,
         _ => word(0) as i64,
@@ -63,7 +63,7 @@ pub(super) fn single(table: &Table, words: &[u64]) -> i64 {
 /// The rows of a distribution, from one before the first that has values to one after the last; None:
 /// it is none.
 pub(super) fn distribution(table: &Table, words: &[u64]) -> Option<Vec<Row>> {
-    let function = table.shape.function;
+    let function = table.function;
     let (rows, shown): (Vec<Row>, bool) = match function.kind {
         ActionKind::Quantize => {
             let rows = words.iter().enumerate().map(|(bucket, count)| Row {

@@ -7,6 +7,7 @@ use crate::event::{Event, Record};
 use crate::fields::{Field, Holds, Source};
 use crate::program::Clause;
 use crate::record::Value;
+use crate::symbols::Symbols;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
@@ -16,16 +17,18 @@ pub struct Text {
     quiet: bool,
     heading: bool,
     fields: Vec<Field>,
+    symbols: Symbols,
 }
 
 impl Text {
-    /// `fields` are named in the heading; quiet: what was recorded, and no more.
-    pub fn new(quiet: bool, fields: Vec<Field>) -> Self {
+    /// `fields` are named in the heading, `symbols` in stacks; quiet: what was recorded, and no more.
+    pub fn new(quiet: bool, fields: Vec<Field>, symbols: Symbols) -> Self {
         let heading = !quiet;
         Self {
             quiet,
             heading,
             fields,
+            symbols,
         }
     }
 
@@ -41,7 +44,7 @@ impl Text {
         let probe = &record.enabled.probe;
         let what = format!("{}:{}", probe.name.function, probe.name.name);
         let mut text = format!("{:>3} {:>6} {what:>32}", record.cpu, probe.id);
-        finish(record, &mut text, out)
+        finish(record, &self.symbols, &mut text, out)
     }
 }
 
@@ -85,6 +88,7 @@ fn quiet(record: &Record<'_>, out: &mut dyn Write) -> io::Result<()> {
 /// The columns of a record's values, and stacks below.
 pub(super) fn finish(
     record: &Record<'_>,
+    symbols: &Symbols,
     text: &mut String,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -98,7 +102,8 @@ pub(super) fn finish(
     line(text, out)?;
     for frames in stacks {
         for frame in frames {
-            writeln!(out, "{frame:>34}", frame = format!("{frame:#x}"))?;
+            let name = symbols.name(frame).unwrap_or_else(|| format!("{frame:#x}"));
+            writeln!(out, "              {name}")?;
         }
     }
     Ok(())

@@ -35,10 +35,10 @@ pub struct Machine<'a> {
     tokens: Tokens,
 }
 
-/// What a clause keeps from one program to the next where each gets a machine of its own: how much
-/// of scratch is in use, and what `strtok` has left. A clause begins with the default.
+/// How far a clause is: what its programs took of scratch, and where `strtok` stands. Who cannot
+/// keep a [`Machine`] from one program to the next keeps this.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Between {
+pub struct Progress {
     used: usize,
     tokens: Tokens,
 }
@@ -117,23 +117,6 @@ impl<'a> Machine<'a> {
                 depth: 0,
             },
             tokens: Tokens::default(),
-        }
-    }
-
-    /// For the next program of a clause whose machine was given up.
-    pub fn resume(memory: Memory<'a>, between: Between) -> Self {
-        Self {
-            used: between.used,
-            tokens: between.tokens,
-            ..Self::new(memory)
-        }
-    }
-
-    /// Gives it up; what the clause's next program goes on with.
-    pub fn suspend(self) -> Between {
-        Between {
-            used: self.used,
-            tokens: self.tokens,
         }
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a CPU has for its programs.
 
-use dif::Between;
+use dif::Progress;
 use dtrace_provider::memory::{List, OutOfMemory};
 use dtrace_provider::Surroundings;
 
@@ -20,7 +20,7 @@ pub struct Cpu<E> {
     /// How many of them a program may have written.
     pub(crate) used_locals: usize,
     /// What the clause's programs so far left for the next one.
-    pub(crate) between: Between,
+    pub(crate) progress: Progress,
     /// The clock, read once in a clause.
     pub(crate) timestamp: Option<u64>,
 }
@@ -33,7 +33,7 @@ impl<E> Cpu<E> {
             scratch: List::zeroed(SCRATCH)?,
             locals: List::try_made(LOCALS, |_| Ok::<_, OutOfMemory>(0))?,
             used_locals: 0,
-            between: Between::default(),
+            progress: Progress::default(),
             timestamp: None,
         })
     }
@@ -44,7 +44,7 @@ impl<E> Cpu<E> {
             used.fill(0);
         }
         self.used_locals = 0;
-        self.between = Between::default();
+        self.progress = Progress::default();
         self.timestamp = None;
     }
 }
