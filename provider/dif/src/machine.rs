@@ -106,9 +106,15 @@ enum Step {
 impl<'a> Machine<'a> {
     /// For a clause that begins.
     pub fn new(memory: Memory<'a>) -> Self {
+        Self::resume(memory, Progress::default())
+    }
+
+    /// For a clause that came so far, with the same memory.
+    pub fn resume(memory: Memory<'a>, progress: Progress) -> Self {
+        let Progress { used, tokens } = progress;
         Self {
             memory,
-            used: 0,
+            used,
             left: 0,
             registers: [0; REGISTERS],
             comparison: Comparison::NONE,
@@ -116,7 +122,15 @@ impl<'a> Machine<'a> {
                 entries: [Entry::default(); TUPLE_DEPTH],
                 depth: 0,
             },
-            tokens: Tokens::default(),
+            tokens,
+        }
+    }
+
+    /// How far the clause is.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            used: self.used,
+            tokens: self.tokens,
         }
     }
 

@@ -435,8 +435,8 @@ fn scratch_lasts_for_the_clause_and_is_cleared_when_taken() {
     let one = machine.run(&program, &mut fake).unwrap();
     let other = machine.run(&program, &mut fake).unwrap();
     assert_eq!((one, other), (one, one + 8));
-    let between = machine.suspend();
-    let mut resumed = Machine::resume(state.memory(), between);
+    let progress = machine.progress();
+    let mut resumed = Machine::resume(state.memory(), progress);
     assert_eq!(resumed.run(&program, &mut fake).unwrap(), one + 16);
     let mut again = Machine::new(state.memory());
     assert_eq!(again.run(&program, &mut fake).unwrap(), one);
