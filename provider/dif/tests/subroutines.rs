@@ -87,7 +87,7 @@ fn unsupported_ones_fault_if_they_come_that_far() {
         let refused = state.validate(&code).unwrap_err();
         assert!(refused.to_string().contains(subroutine.name()), "{refused}");
         let program = dif::Program::from_validated(code.object(), Default::default());
-        let fault = dif::Machine::new(state.memory())
+        let fault = dif::Machine::new(state.memory(), tuple())
             .run(&program, &mut Fake::new())
             .unwrap_err();
         assert_eq!(fault.kind, FaultKind::IllegalOperation);
