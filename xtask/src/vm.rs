@@ -26,7 +26,7 @@ use crate::platform::Platform;
 use crate::ports::{self, Marks, Stream};
 use crate::qemu::Qemu;
 use crate::setup::{self, Machine};
-use crate::{domain, guest_programs, kernel_image, terminal};
+use crate::{domain, guest_programs, kernel_image, repo, terminal};
 use anyhow::{bail, ensure, Context, Result};
 use std::fmt::Write as _;
 use std::fs;
@@ -140,6 +140,8 @@ pub struct Outcome {
     pub stderr: String,
     pub console: String,
     pub complaints: Vec<String>,
+    /// Where all that the kernel said is, if it complained.
+    kernel_log: Option<PathBuf>,
     /// The exact QEMU command.
     pub command_line: String,
     pub seconds: f64,
@@ -171,6 +173,9 @@ impl Outcome {
             let _ = writeln!(text, "guest: its kernel complains:");
             for complaint in self.complaints.iter().take(20) {
                 let _ = writeln!(text, "  ! {complaint}");
+            }
+            if let Some(log) = &self.kernel_log {
+                let _ = writeln!(text, "all it said: {}", log.display());
             }
         }
         if text.is_empty() {
@@ -364,8 +369,20 @@ fn boot_once(machine: &Machine, boot: &Boot) -> Result<Outcome> {
     outcome
         .complaints
         .extend(console::complaints(&said, &boot.ignored));
+    if !outcome.complaints.is_empty() {
+        outcome.kernel_log = Some(keep(boot, &said)?);
+    }
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
+}
+
+/// Keeps all that the kernel of a guest said, and returns where.
+fn keep(boot: &Boot, said: &str) -> Result<PathBuf> {
+    let name = format!("kernel-{}-{}.log", boot.kernel.name(), boot.platform.name());
+    let path = repo::logs().join(name);
+    fs::create_dir_all(repo::logs())?;
+    fs::write(&path, said).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 fn lock(text: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
