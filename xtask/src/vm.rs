@@ -572,18 +572,16 @@ fn qemu(
     let image = folder.join("kernel");
     let initrd = folder.join("initrd");
     let root = initramfs(machine, boot, nonce)?;
-    let arguments = format!("{KERNEL_ARGUMENTS} {}", boot.append);
+    let more = format!("{} {}", boot.kernel.arguments, boot.append);
+    let more = more.trim();
+    let arguments = format!("{KERNEL_ARGUMENTS} {more}");
     let arguments = arguments.trim_end();
     if boot.platform.has_dom0() {
         let setup::Tools { cache, sysroot } = &machine.tools;
         let lock = cache.lock()?;
         let parts = domain::Parts::ensure(cache, sysroot, boot.kernel)?;
         drop(lock);
-        let arguments = format!(
-            "console=hvc0 {KERNEL_ARGUMENTS} {} {}",
-            domain::QUIET,
-            boot.append
-        );
+        let arguments = format!("console=hvc0 {KERNEL_ARGUMENTS} {} {more}", domain::QUIET);
         let arguments = arguments.trim_end();
         fs::write(&initrd, parts.initramfs(sysroot, boot, arguments, &root)?)?;
         symlink(parts.kernel, &image)?;
