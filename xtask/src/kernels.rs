@@ -23,6 +23,8 @@ pub struct Kernel {
     /// Stock modules through which a guest reaches us, in the order it loads them; named as
     /// [`crate::kernel_image::modules`] has it.
     pub drivers: &'static [&'static str],
+    /// What it must be told beside what all are.
+    pub arguments: &'static str,
 }
 
 /// Of a kernel that has virtio not built in.
@@ -38,22 +40,23 @@ const VIRTIO: &[&str] = &[
 /// Those that `--kernel` names. The first stands for the others where one is enough.
 #[rustfmt::skip]
 pub const KERNELS: &[Kernel] = &[
-    Kernel { series: "6.12", flavour: "amd64", rust: false, image_package: "linux-image-{}",  image: "boot/vmlinuz-{}", drivers: &[] },
-    Kernel { series: "6.1",  flavour: "amd64", rust: false, image_package: "linux-image-{}",  image: "boot/vmlinuz-{}", drivers: VIRTIO },
-    Kernel { series: "7.3",  flavour: "amd64", rust: true,  image_package: "linux-binary-{}", image: "usr/lib/modules/{}/vmlinuz", drivers: &[] },
+    Kernel { series: "6.12", flavour: "amd64", rust: false, image_package: "linux-image-{}",  image: "boot/vmlinuz-{}", drivers: &[], arguments: "" },
+    Kernel { series: "6.1",  flavour: "amd64", rust: false, image_package: "linux-image-{}",  image: "boot/vmlinuz-{}", drivers: VIRTIO, arguments: "" },
+    Kernel { series: "7.3",  flavour: "amd64", rust: true,  image_package: "linux-binary-{}", image: "usr/lib/modules/{}/vmlinuz", drivers: &[], arguments: "" },
 ];
 
 /// Those that rented machines run. They boot as guests of a dom0, and cannot be one.
 #[rustfmt::skip]
 pub const CLOUD_KERNELS: &[Kernel] = &[
-    Kernel { series: "6.12", flavour: "cloud-amd64", rust: false, image_package: "linux-image-{}", image: "boot/vmlinuz-{}", drivers: &[] },
+    Kernel { series: "6.12", flavour: "cloud-amd64", rust: false, image_package: "linux-image-{}", image: "boot/vmlinuz-{}", drivers: &[], arguments: "" },
 ];
 
 /// Built here, from the source of the stock kernel of its series, to look for mistakes: see
-/// [`crate::debug_kernel`].
+/// [`crate::debug_kernel`]. With five levels of page tables KASAN reports a timer interrupt that comes
+/// while the boot CPU is identified: its features, which tell where the shadow begins, are cleared then.
 #[rustfmt::skip]
 pub const DEBUG_KERNEL: Kernel =
-    Kernel { series: "6.12", flavour: "debug", rust: false, image_package: "linux-source-6.12", image: "usr/src/linux-headers-{}/arch/x86/boot/bzImage", drivers: &[] };
+    Kernel { series: "6.12", flavour: "debug", rust: false, image_package: "linux-source-6.12", image: "usr/src/linux-headers-{}/arch/x86/boot/bzImage", drivers: &[], arguments: "no5lvl" };
 
 impl Kernel {
     /// What its builds are named by: `6.12`, `6.12-cloud`.

@@ -49,6 +49,7 @@ pub const ALL: &[Storm] = &[
 ];
 
 /// A guest full of storms.
+#[derive(Clone, Copy)]
 pub struct Weather {
     pub kernel: &'static Kernel,
     pub platform: Platform,
@@ -78,6 +79,16 @@ impl Weather {
             storms,
             seconds,
         }
+    }
+
+    /// The same in guests that live long enough: QEMU may end a PVH guest after some tens of seconds
+    /// (docs/xen.md), so there each storm has its own.
+    pub fn by_guest(self) -> Vec<Weather> {
+        if self.platform != Platform::XenPvh {
+            return vec![self];
+        }
+        let each = self.storms.chunks(1);
+        each.map(|storms| Weather { storms, ..self }).collect()
     }
 }
 

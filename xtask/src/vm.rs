@@ -26,7 +26,7 @@ use crate::platform::Platform;
 use crate::ports::{self, Marks, Stream};
 use crate::qemu::Qemu;
 use crate::setup::{self, Machine};
-use crate::{domain, guest_programs, kernel_image, terminal};
+use crate::{domain, guest_programs, kernel_image, repo, terminal};
 use anyhow::{bail, ensure, Context, Result};
 use std::fmt::Write as _;
 use std::fs;
@@ -140,6 +140,8 @@ pub struct Outcome {
     pub stderr: String,
     pub console: String,
     pub complaints: Vec<String>,
+    /// Where all that the kernel said is, if it complained.
+    kernel_log: Option<PathBuf>,
     /// The exact QEMU command.
     pub command_line: String,
     pub seconds: f64,
@@ -172,6 +174,9 @@ impl Outcome {
             for complaint in self.complaints.iter().take(20) {
                 let _ = writeln!(text, "  ! {complaint}");
             }
+            if let Some(log) = &self.kernel_log {
+                let _ = writeln!(text, "all it said: {}", log.display());
+            }
         }
         if text.is_empty() {
             return None;
@@ -199,18 +204,47 @@ const FIRST_PROGRAM_LIMIT: Duration = Duration::from_secs(150);
 /// What it says when it does.
 const FIRST_PROGRAM: &str = "Run /init as init process";
 
-/// Boots a guest and follows it to its end.
+/// What a PVH guest's kernel says when QEMU has delivered an interrupt of its event channels once more at
+/// the first instruction of its handler, with interrupts off, so that it runs on the wrong stack
+/// (docs/xen.md).
+const DELIVERED_TWICE: [&str; 2] = [
+    "ENTRY_TRAMPOLINE stack guard page was hit",
+    "sysvec_xen_hvm_callback",
+];
+
+/// How often a guest is booted at most when its end was the emulator's fault.
+const BOOTS_AT_MOST: usize = 6;
+
+/// Boots a guest and follows it to its end; once more where that end had nothing to do with it.
+pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
+    let mut boots = 1;
+    loop {
+        let outcome = boot_once(machine, boot)?;
+        let Some((why, most)) = emulators_fault(boot, &outcome) else {
+            return Ok(outcome);
+        };
+        if boots == most {
+            return Ok(outcome);
+        }
+        boots += 1;
+        eprintln!("{}", outcome.failure().unwrap_or_default());
+        eprintln!("guest: {why}; boot {boots} of {most} at most");
+    }
+}
+
+/// How the emulator ended the guest, and how many boots that is worth.
 ///
 /// On a busy host an emulated machine may stop in mid-boot, or its kernel find no timer and panic, with
-/// nothing of ours in it yet: such a guest is booted once more.
-pub fn boot(machine: &Machine, boot: &Boot) -> Result<Outcome> {
-    let outcome = boot_once(machine, boot)?;
-    if !outcome.stuck {
-        return Ok(outcome);
+/// nothing of ours in it yet.
+fn emulators_fault(boot: &Boot, outcome: &Outcome) -> Option<(&'static str, usize)> {
+    let says = |text: &&str| outcome.console.contains(text);
+    if outcome.stuck {
+        Some(("no further than that, before its first program", 2))
+    } else if boot.platform == Platform::XenPvh && DELIVERED_TWICE.iter().all(says) {
+        Some(("QEMU delivered an interrupt twice", BOOTS_AT_MOST))
+    } else {
+        None
     }
-    eprintln!("{}", outcome.failure().unwrap_or_default());
-    eprintln!("guest: no further than that, before its first program; once more");
-    boot_once(machine, boot)
 }
 
 /// Whether the kernel came to its first program. That of a guest of a dom0 does not say.
@@ -335,8 +369,20 @@ fn boot_once(machine: &Machine, boot: &Boot) -> Result<Outcome> {
     outcome
         .complaints
         .extend(console::complaints(&said, &boot.ignored));
+    if !outcome.complaints.is_empty() {
+        outcome.kernel_log = Some(keep(boot, &said)?);
+    }
     outcome.seconds = start.elapsed().as_secs_f64();
     Ok(outcome)
+}
+
+/// Keeps all that the kernel of a guest said, and returns where.
+fn keep(boot: &Boot, said: &str) -> Result<PathBuf> {
+    let name = format!("kernel-{}-{}.log", boot.kernel.name(), boot.platform.name());
+    let path = repo::logs().join(name);
+    fs::create_dir_all(repo::logs())?;
+    fs::write(&path, said).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
 }
 
 fn lock(text: &Mutex<String>) -> std::sync::MutexGuard<'_, String> {
@@ -527,18 +573,16 @@ fn qemu(
     let image = folder.join("kernel");
     let initrd = folder.join("initrd");
     let root = initramfs(machine, boot, nonce)?;
-    let arguments = format!("{KERNEL_ARGUMENTS} {}", boot.append);
+    let more = format!("{} {}", boot.kernel.arguments, boot.append);
+    let more = more.trim();
+    let arguments = format!("{KERNEL_ARGUMENTS} {more}");
     let arguments = arguments.trim_end();
     if boot.platform.has_dom0() {
         let setup::Tools { cache, sysroot } = &machine.tools;
         let lock = cache.lock()?;
         let parts = domain::Parts::ensure(cache, sysroot, boot.kernel)?;
         drop(lock);
-        let arguments = format!(
-            "console=hvc0 {KERNEL_ARGUMENTS} {} {}",
-            domain::QUIET,
-            boot.append
-        );
+        let arguments = format!("console=hvc0 {KERNEL_ARGUMENTS} {} {more}", domain::QUIET);
         let arguments = arguments.trim_end();
         fs::write(&initrd, parts.initramfs(sysroot, boot, arguments, &root)?)?;
         symlink(parts.kernel, &image)?;
