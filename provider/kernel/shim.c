@@ -127,10 +127,14 @@ noinstr u32 dtrace_shim_pid(void)
 	return current->pid;
 }
 
-/* Interrupts are off, which is a read-side critical section: the parent stays. */
+/*
+ * Interrupts are off, which is a read-side critical section: the parent stays. But
+ * a task that exits runs on for a while after it was reaped, and then nobody tells
+ * it that its parent goes (linux/sched.h, task_ppid_nr_ns(), takes the same care).
+ */
 noinstr u32 dtrace_shim_ppid(void)
 {
-	return rcu_dereference_raw(current->real_parent)->tgid;
+	return pid_alive(current) ? rcu_dereference_raw(current->real_parent)->tgid : 0;
 }
 
 noinstr u32 dtrace_shim_uid(void)
@@ -143,11 +147,12 @@ noinstr u32 dtrace_shim_gid(void)
 	return __kgid_val(current_gid());
 }
 
+/* As above: of a task that was reaped, only its own number is known. */
 noinstr bool dtrace_shim_is_progeny(u32 tgid, unsigned int generations)
 {
 	const struct task_struct *task = current;
 
-	while (generations-- && task->tgid != tgid && task->pid)
+	while (generations-- && task->tgid != tgid && task->pid && pid_alive(task))
 		task = rcu_dereference_raw(task->real_parent);
 	return task->tgid == tgid;
 }

@@ -39,6 +39,7 @@ void dtrace_shim_kvfree(const void *memory);
 u64 dtrace_shim_current(void);
 u32 dtrace_shim_tgid(void);
 u32 dtrace_shim_pid(void);
+/* 0: it was reaped already, and is still on its way out. */
 u32 dtrace_shim_ppid(void);
 u32 dtrace_shim_uid(void);
 u32 dtrace_shim_gid(void);

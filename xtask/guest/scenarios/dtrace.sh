@@ -87,6 +87,14 @@ ticks=$(grep -c '"type":"record"' /tmp/ticks)
 [ "$ticks" -ge 10 ] || fail "$ticks ticks in two seconds"
 echo "ticks: $ticks"
 
+# A timer finds tasks at every point of their end, those that were reaped too: they have no parent then.
+rm -f /tmp/out
+dtrace --json -n profile:::profile-4999 --record execname,pid,ppid -o /tmp/out -c "calls fork 20000" ||
+	fail "ppid: status $?"
+found=$(records calls .)
+[ "$found" -gt 0 ] || fail "no tick in 20000 processes"
+echo "ticks in processes that end: $found, $(records calls '"ppid":0[,}]') of which without a parent"
+
 # A CPU goes and comes back: what it recorded is there, and what it records then.
 last=$((cpus - 1))
 rm -f /tmp/out
