@@ -100,9 +100,15 @@ void dtrace_shim_msleep(unsigned int ms)
 	msleep(ms);
 }
 
+/*
+ * __GFP_RETRY_MAYFAIL: no process is killed for a buffer that is too large. It goes
+ * with each page that vmalloc asks for. Of page tables, Linux 6.1 and 6.12 do not take
+ * it over (mm/vmalloc.c: "not supported"), which is a page in 512; 7.3 does. Its price
+ * is that kmalloc, which is asked first, reclaims memory as well.
+ */
 void *dtrace_shim_kvzalloc(size_t size)
 {
-	return kvzalloc(size, GFP_KERNEL | __GFP_NOWARN);
+	return kvzalloc(size, GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 }
 
 void dtrace_shim_kvfree(const void *memory)

@@ -109,6 +109,13 @@ calls getppid 100
 wait $tracer || fail "hotplug: status $?"
 same "entries with a CPU that went and came" $(records calls .) $((100 * (3 * cpus - 1)))
 
+# Buffers for which there is no memory are refused, and nobody is killed for them.
+half=$(awk '/^MemTotal:/ { half = int($2 * 6 / 10); print half > 1048576 ? 1048576 : half }' /proc/meminfo)
+dtrace -q -n BEGIN -x bufresize=manual -x bufsize=${half}k -c true 2>/tmp/said &&
+	fail "buffers of $half kB, twice for each CPU"
+cat /tmp/said
+dmesg | grep -q "oom-killer" && fail "processes were killed for buffers"
+
 # What is in use stays.
 rmmod xcall 2>/dev/null && fail "xcall.ko went while it was used"
 exec 5<>/dev/dtrace/dtrace
