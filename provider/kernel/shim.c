@@ -8,6 +8,7 @@
 #include <linux/delay.h>
 #include <linux/irqflags.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
@@ -205,6 +206,12 @@ noinstr long dtrace_shim_copy_from_user(void *to, u64 from, unsigned long size)
 noinstr unsigned int dtrace_shim_stack(unsigned long *addresses, unsigned int count)
 {
 	return stack_trace_save(addresses, count, 1);
+}
+
+/* Two fields of the module, which are written when it is loaded. */
+noinstr bool dtrace_shim_is_own(u64 address)
+{
+	return within_module(address, THIS_MODULE);
 }
 
 noinstr void dtrace_shim_user_frame(u64 *pc, u64 *frame)

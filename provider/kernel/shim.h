@@ -61,6 +61,8 @@ long dtrace_shim_copy_from_kernel(void *to, u64 from, unsigned long size);
 long dtrace_shim_copy_from_user(void *to, u64 from, unsigned long size);
 /* Return addresses from the caller on, in the kernel; how many. */
 unsigned int dtrace_shim_stack(unsigned long *addresses, unsigned int count);
+/* Whether it is an address of dtrace.ko's code or data. */
+bool dtrace_shim_is_own(u64 address);
 
 /*
  * Where the current task's user code stands: its next instruction and its frame

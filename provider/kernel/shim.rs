@@ -44,6 +44,7 @@ extern "C" {
         -> c_long;
     pub(crate) fn dtrace_shim_copy_from_user(to: *mut c_void, from: u64, size: c_ulong) -> c_long;
     pub(crate) fn dtrace_shim_stack(addresses: *mut u64, count: c_uint) -> c_uint;
+    pub(crate) fn dtrace_shim_is_own(address: u64) -> bool;
     pub(crate) fn dtrace_shim_user_frame(pc: *mut u64, frame: *mut u64);
 
     pub(crate) fn dtrace_shim_syscall_name(abi: c_uint, number: c_uint) -> *const u8;

@@ -87,6 +87,17 @@ ticks=$(grep -c '"type":"record"' /tmp/ticks)
 [ "$ticks" -ge 10 ] || fail "$ticks ticks in two seconds"
 echo "ticks: $ticks"
 
+# A stack begins where the kernel called dtrace.ko, and the caller is that function's.
+rm -f /tmp/out
+dtrace -n syscall:vmlinux:getppid:entry --record stack -o /tmp/out -c "calls getppid 5" || fail "stack: status $?"
+grep -q 'vmlinux`' /tmp/out || { cat /tmp/out; fail "a stack without the kernel"; }
+grep 'dtrace`' /tmp/out && fail "a stack with dtrace.ko"
+rm -f /tmp/out
+dtrace --json -n syscall:vmlinux:getppid:entry --record execname,caller,stackdepth,stack -o /tmp/out \
+	-c "calls getppid 5" || fail "caller: status $?"
+same "callers" $(records calls '"caller":"\(0x[0-9a-f]*\)".*"stack":\["0x[0-9a-f]*","\1"') $((5 * cpus))
+same "stacks without depth" $(records calls '"stackdepth":0,') 0
+
 # A timer finds tasks at every point of their end, those that were reaped too: they have no parent then.
 rm -f /tmp/out
 dtrace --json -n profile:::profile-4999 --record execname,pid,ppid -o /tmp/out -c "calls fork 20000" ||
