@@ -5,8 +5,9 @@
 //! firing that the model names (the call lands there, as an NMI would), and when it has nothing more to do
 //! it is off line for good, so that calls still to come act on its behalf.
 //!
-//! The control side parks while it waits; CPU 0 wakes it when a call is done, when a firing is over and
-//! when it goes. Its first pauses end at once, so that it may ask again before anything has happened.
+//! The control side parks while it waits for a call, whose end wakes it. Its pauses wake by nothing, as
+//! that would order what the code under test has to; the first of them end at once, so that it may ask
+//! again before anything has happened.
 
 use dtrace_interface::dif::DifType;
 use dtrace_provider::memory::List;
@@ -83,9 +84,6 @@ impl Bench {
         if Some(point) == at && self.word.load(Ordering::Acquire) == ASKED {
             self.run(DONE);
         }
-        if point == Point::Left {
-            self.wake();
-        }
     }
 
     /// CPU 0: nothing more to do.
@@ -101,7 +99,6 @@ impl Bench {
             };
             // The control side asks, or takes note of DONE, at the same time: once more then.
             if self.step(to.0, to.1) {
-                self.wake();
                 return;
             }
         }
@@ -143,8 +140,11 @@ unsafe impl Machine for &'static Bench {
         }
         loop {
             match self.word.load(Ordering::Acquire) {
-                DONE if self.step(DONE, IDLE) => return Called::Ran,
-                AWAY_DONE => return Called::Ran,
+                DONE | AWAY_DONE => {
+                    // Away it stays.
+                    self.step(DONE, IDLE);
+                    return Called::Ran;
+                }
                 _ => thread::park(),
             }
         }
@@ -164,10 +164,7 @@ unsafe impl Machine for &'static Bench {
             self.short_pauses.store(short - 1, Ordering::Relaxed);
             return;
         }
-        match self.word.load(Ordering::Acquire) {
-            AWAY | AWAY_DONE => thread::yield_now(),
-            _ => thread::park(),
-        }
+        thread::yield_now();
     }
 
     fn now_ns(&self) -> u64 {

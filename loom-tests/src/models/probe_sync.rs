@@ -6,7 +6,6 @@ use crate::probes::{Probes, POINTS};
 use dtrace_provider::model::Point;
 
 pub fn models() -> Vec<Model> {
-    let bounded = |model: Model| model.bounded(3);
     [
         firing_models_at(
             &POINTS,
@@ -14,10 +13,7 @@ pub fn models() -> Vec<Model> {
             "a consumer is closed and sync's call lands at this step of a firing: the ECB, its program \
              and the consumer's variables live until the firing is over",
             close,
-        )
-        .into_iter()
-        .map(bounded)
-        .collect(),
+        ),
         firing_models_at(
             &POINTS,
             "probe_stop",
