@@ -356,11 +356,16 @@ impl Probes {
         })
     }
 
-    /// CPU 0 fires each of `values`; a call may land at `at` of each firing.
-    pub fn fires(&self, at: Option<Point>, values: &'static [u64]) -> thread::JoinHandle<()> {
+    /// CPU 0 fires each of `values`; a call may land at each of the points `at` of each firing.
+    pub fn fires(
+        &self,
+        at: impl IntoIterator<Item = Point>,
+        values: &'static [u64],
+    ) -> thread::JoinHandle<()> {
+        let at: Vec<Point> = at.into_iter().collect();
         self.on_cpu_0(move |bench, framework| {
             set_hook(Box::new(move |point| {
-                bench.reached(point, at);
+                bench.reached(point, at.iter().copied().find(|at| *at == point));
             }));
             for value in values {
                 framework.fire(PROBE, &args(*value));
