@@ -63,10 +63,12 @@ pub(crate) fn answer(session: &Session, request: u32, at: usize) -> Result<isize
             let status = live::control(|control| control.status(consumer).map_err(errno))?;
             user::write(at, &status)?
         }
-        ioctl::BUFSNAP => snapshot(at, |control, cpu, copy| {
+        ioctl::BUFSNAP => snapshot(at, |control, cpu, room, copy| {
+            control.has_room(consumer, (room, usize::MAX))?;
             control.snapshot(consumer, cpu, copy)
         })?,
-        ioctl::AGGSNAP => snapshot(at, |control, cpu, copy| {
+        ioctl::AGGSNAP => snapshot(at, |control, cpu, room, copy| {
+            control.has_room(consumer, (usize::MAX, room))?;
             control.aggregation_snapshot(consumer, cpu, copy)
         })?,
         ioctl::EPROBE => enabled_probe(consumer, at)?,
@@ -251,15 +253,20 @@ type Copy<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Trouble>;
 
 fn snapshot(
     at: usize,
-    take: impl FnOnce(&mut Control<Host>, usize, Copy<'_>) -> Result<Snapshot, Trouble>,
+    take: impl FnOnce(&mut Control<Host>, usize, usize, Copy<'_>) -> Result<Snapshot, Trouble>,
 ) -> Result {
     let asked: BufferDescription = user::read(at)?;
     let to = usize::try_from(asked.data).map_err(|_| EFAULT)?;
     let cpu = asked.cpu as usize;
+    let room = match asked.size {
+        // Not said.
+        0 => usize::MAX,
+        size => usize::try_from(size).unwrap_or(usize::MAX),
+    };
     // The answer can be written: what was taken over is gone if it cannot.
     user::write(at, &asked)?;
     let mut copy = |bytes: &[u8]| user::write_bytes(to, bytes).map_err(|_| Trouble::BadAddress);
-    let taken = live::control(|control| take(control, cpu, &mut copy).map_err(unknown))?;
+    let taken = live::control(|control| take(control, cpu, room, &mut copy).map_err(unknown))?;
     let answer = BufferDescription {
         size: taken.size as u64,
         errors: u32::try_from(taken.errors).unwrap_or(u32::MAX),

@@ -971,4 +971,18 @@ impl<M: Machine> Control<M> {
         let state = self.state(consumer)?;
         Ok((state.buffer_size, state.aggregation_size))
     }
+
+    /// Whether a half of the principal buffers, and one of the aggregation buffers, fits into so many bytes
+    /// of a client: asked before a snapshot, which gives all that there is.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`. `Invalid`: it does not.
+    pub fn has_room(&self, consumer: ConsumerId, room: (usize, usize)) -> Result<(), Error> {
+        let (principal, aggregation) = self.buffer_sizes(consumer)?;
+        match principal <= room.0 && aggregation <= room.1 {
+            true => Ok(()),
+            false => Err(Error::Invalid),
+        }
+    }
 }

@@ -629,3 +629,27 @@ fn the_silent_are_killed() {
     assert_eq!(control.stop(consumer), Ok(0));
     assert_eq!(control.activity(consumer), Ok(Activity::Killed));
 }
+
+#[test]
+fn a_buffer_is_as_large_as_its_option_says() {
+    let (mut control, _) = framework(&["a"]);
+    for (asked, size) in [(1, 8), (8, 8), (23, 16), (24, 24), (4097, 4096)] {
+        let consumer = control.open(1).unwrap();
+        for option in [OptionId::BufferSize, OptionId::AggregationSize] {
+            control.set_option(consumer, option.raw(), asked).unwrap();
+            assert_eq!(control.options(consumer).unwrap().get(option), size);
+        }
+        let actions = [action(ActionKind::Count, None)];
+        control
+            .enable(consumer, clause("test:::", None, actions))
+            .unwrap();
+        control.go(consumer).unwrap();
+        let size = size as usize;
+        assert_eq!(control.buffer_sizes(consumer), Ok((size, size)));
+        assert_eq!(control.has_room(consumer, (size, size)), Ok(()));
+        for room in [(size - 1, size), (size, size - 1)] {
+            assert_eq!(control.has_room(consumer, room), Err(Error::Invalid));
+        }
+        control.close(consumer);
+    }
+}
