@@ -236,11 +236,7 @@ fn run_ecb<M: Machine>(
                 false => Outcome::Record,
             });
         }
-        let keep = if ecb.role == Role::End {
-            0
-        } else {
-            running.keep
-        };
+        let keep = (ecb.role != Role::End).then_some(running.keep);
         let room = half.reserve(clause.size, clause.align, keep, |epid| {
             running.size_of(epid)
         });

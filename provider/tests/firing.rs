@@ -653,3 +653,35 @@ fn a_buffer_is_as_large_as_its_option_says() {
         control.close(consumer);
     }
 }
+
+#[test]
+fn a_filled_buffer_takes_no_smaller_record() {
+    let (mut control, _) = framework(&["a", "b"]);
+    let consumer = control.open(1).unwrap();
+    for (option, value) in [
+        (OptionId::BufferSize, 24 + 16 + 16),
+        (OptionId::BufferPolicy, BufferPolicy::Fill.raw()),
+    ] {
+        control.set_option(consumer, option.raw(), value).unwrap();
+    }
+    let large = || [trace(argument(0)), trace(argument(0))];
+    let small = || [trace(argument(0))];
+    control
+        .enable(consumer, clause("::a:", None, large()))
+        .unwrap();
+    for pattern in ["::b:", "dtrace:::END"] {
+        control
+            .enable(consumer, clause(pattern, None, small()))
+            .unwrap();
+    }
+    control.go(consumer).unwrap();
+    // 24 bytes; no room for 24 more; 16 would fit.
+    for probe in [4, 4, 5] {
+        control.framework().fire(probe, &args(1));
+    }
+    assert_eq!(control.status(consumer).unwrap().filled, 1);
+    assert_eq!(control.counts(consumer, 2, None).unwrap().drops, 1);
+    control.stop(consumer).unwrap();
+    let (_, bytes) = snap(&mut control, consumer, 0);
+    assert_eq!((bytes.len(), word(&bytes, 0), word(&bytes, 24)), (40, 1, 3));
+}
