@@ -249,6 +249,8 @@ impl Expression for Value {
 
     fn begin(_: &mut Environment) {}
 
+    fn begin_clause(_: &mut Environment) {}
+
     fn value(&self, site: &Site<'_, Life>, _: &mut Environment) -> Result<u64, Fault> {
         self.0.is_read();
         site.variables.is_read();

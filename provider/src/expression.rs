@@ -16,8 +16,12 @@ pub trait Expression: Send + Sync + Sized + 'static {
     /// The type of its value.
     fn result(&self) -> DifType;
 
-    /// A clause begins: clause-local variables are as if never written.
+    /// The clauses of a consumer at one firing begin: clause-local variables are as if never written. They
+    /// stay from clause to clause.
     fn begin(environment: &mut Self::Environment);
+
+    /// One clause begins: all scratch memory is free.
+    fn begin_clause(environment: &mut Self::Environment);
 
     /// Its value, or the address of it if that is by reference.
     ///

@@ -31,6 +31,8 @@ struct Hands<'a, 'b, M: Machine> {
     pen: &'a mut Pen<'b, Half>,
     aggregation_pen: &'a mut Pen<'b, AggregationHalf>,
     environment: &'a mut M::Environment,
+    /// Whose clauses ran last; null: none did yet.
+    consumer: *const Node<Consumer<M>>,
 }
 
 impl<M: Machine> Framework<M> {
@@ -71,6 +73,7 @@ impl<M: Machine> Framework<M> {
                 pen,
                 aggregation_pen,
                 environment,
+                consumer: core::ptr::null(),
             };
             for ecb in chain.walk(inside) {
                 reach(Point::EcbSeen);
@@ -89,7 +92,8 @@ impl<M: Machine> Framework<M> {
         self.leave(cpu, entered);
     }
 
-    /// dtrace:::ERROR of the consumer whose ECB failed.
+    /// dtrace:::ERROR of the consumer whose ECB failed. Its clauses are further ones of the same firing: they
+    /// see the clause-local variables, and leave them to those that come after.
     fn fire_error(&self, failed: &Ecb<M>, failure: &Failure, hands: &mut Hands<'_, '_, M>) {
         let Some(chain) = self.slots.get(ERROR) else {
             return;
@@ -194,7 +198,12 @@ fn run_ecb<M: Machine>(
         args,
         variables: &running.variables,
     };
-    M::Expression::begin(hands.environment);
+    let whose: *const Node<Consumer<M>> = &**consumer;
+    if !core::ptr::eq(whose, hands.consumer) {
+        M::Expression::begin(hands.environment);
+        hands.consumer = whose;
+    }
+    M::Expression::begin_clause(hands.environment);
     if let Some(predicate) = &ecb.clause.predicate {
         let holds = predicate.value(&site, hands.environment);
         let holds = holds.map_err(|fault| {

@@ -154,6 +154,10 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         cpu.begin();
     }
 
+    fn begin_clause(cpu: &mut Cpu<E>) {
+        cpu.begin_clause();
+    }
+
     fn value(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
         self.run(site, cpu, |_, _, _, value| Ok(value))
     }

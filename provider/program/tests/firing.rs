@@ -138,23 +138,44 @@ fn trace(text: &str) -> ActionSpec {
 
 /// Enables a clause at the probe and begins.
 fn begin(control: &mut Control<Host>, predicate: Option<&str>, actions: &[&str]) -> ConsumerId {
+    // Not the tracer's own process.
+    let consumer = control.open(99).unwrap();
+    enable(control, consumer, predicate, actions);
+    control.go(consumer).unwrap();
+    consumer
+}
+
+/// Enables a clause at the probe.
+fn enable(
+    control: &mut Control<Host>,
+    consumer: ConsumerId,
+    predicate: Option<&str>,
+    actions: &[&str],
+) {
+    enable_at(control, consumer, "n", predicate, actions);
+}
+
+/// Enables a clause at the probe of that name.
+fn enable_at(
+    control: &mut Control<Host>,
+    consumer: ConsumerId,
+    name: &str,
+    predicate: Option<&str>,
+    actions: &[&str],
+) {
     let probes = [ProbeSpec {
-        name: "n".to_owned(),
+        name: name.to_owned(),
         ..ProbeSpec::default()
     }];
     let predicate = predicate.map(|text| assemble(text).unwrap());
     let actions = actions.iter().map(|text| trace(text));
     let program = dof::Program::new().clause(probes, predicate, actions);
     let file = program.to_bytes().unwrap();
-    // Not the tracer's own process.
-    let consumer = control.open(99).unwrap();
     let description = dof::load(&file).unwrap();
     let mut clauses = clauses(&description, 256).unwrap();
     while let Some(clause) = clauses.pop() {
         assert_eq!(control.enable(consumer, clause), Ok(1));
     }
-    control.go(consumer).unwrap();
-    consumer
 }
 
 /// The bytes of all records.
@@ -238,6 +259,55 @@ fn global_variables_stay_and_clause_local_ones_do_not() {
     let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
     let end = bytes.len();
     assert_eq!((word(end - 16), word(end - 8)), (3, 1));
+    control.close(consumer);
+}
+
+const NEXT_LOCAL: &str =
+    ".local l: int64\nldls 0x500, %r1; setx 1, %r2; add %r1, %r2, %r1; stls %r1, 0x500; ret %r1";
+
+#[test]
+fn clause_local_variables_and_the_clock_stay_from_clause_to_clause_of_a_firing() {
+    let (mut control, probe) = framework();
+    let clock = "ldgs timestamp, %r1; ret %r1";
+    let consumers = [control.open(99).unwrap(), control.open(98).unwrap()];
+    for consumer in consumers {
+        enable(&mut control, consumer, None, &[NEXT_LOCAL, clock]);
+        enable(&mut control, consumer, None, &[NEXT_LOCAL, clock]);
+    }
+    for consumer in consumers {
+        control.go(consumer).unwrap();
+    }
+    fire(&control, probe, &[]);
+    fire(&control, probe, &[]);
+    for (consumer, clocks) in consumers.into_iter().zip([[1, 3], [2, 4]]) {
+        let bytes = taken(&mut control, consumer);
+        let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+        let found: Vec<_> = (0..4)
+            .map(|n| (word(24 * n + 8), word(24 * n + 16)))
+            .collect();
+        let [first, second] = clocks;
+        assert_eq!(found, [(1, first), (2, first), (1, second), (2, second)]);
+        control.close(consumer);
+    }
+}
+
+#[test]
+fn an_error_between_clauses_leaves_clause_local_variables() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    enable(&mut control, consumer, None, &[NEXT_LOCAL]);
+    let fails = "setx 16, %r1; ldx [%r1], %r2; ret %r2";
+    enable(&mut control, consumer, None, &[fails]);
+    enable_at(&mut control, consumer, "ERROR", None, &[NEXT_LOCAL]);
+    enable(&mut control, consumer, None, &[NEXT_LOCAL]);
+    control.go(consumer).unwrap();
+    fire(&control, probe, &[]);
+    let bytes = taken(&mut control, consumer);
+    let found: Vec<_> = bytes
+        .chunks_exact(16)
+        .map(|record| u64::from_ne_bytes(record[8..].try_into().unwrap()))
+        .collect();
+    assert_eq!(found, [1, 2, 3]);
     control.close(consumer);
 }
 

@@ -137,6 +137,8 @@ impl Expression for Test {
 
     fn begin(_: &mut Environment) {}
 
+    fn begin_clause(_: &mut Environment) {}
+
     fn value(&self, site: &Site<'_, ()>, _: &mut Environment) -> Result<u64, Fault> {
         (self.run)(site.args)
     }
