@@ -84,7 +84,6 @@ struct State<M: Machine> {
     key_size: usize,
     switches: u64,
     aggregation_drops: u64,
-    last_status_ns: u64,
 }
 
 /// The control side.
@@ -222,7 +221,8 @@ impl<M: Machine> Control<M> {
             return Err(Error::TooMany("consumers"));
         }
         let id = self.next_consumer;
-        let shared = Shared::new(Node::new(Consumer::new(process)))?;
+        let now_ns = self.framework.machine.now_ns();
+        let shared = Shared::new(Node::new(Consumer::new(process, now_ns)))?;
         let options = Options::default();
         let buffer_size = options.bytes(OptionId::BufferSize);
         self.states.push(State {
@@ -240,7 +240,6 @@ impl<M: Machine> Control<M> {
             key_size: 4,
             switches: 0,
             aggregation_drops: 0,
-            last_status_ns: self.framework.machine.now_ns(),
         })?;
         self.framework.consumers.append(shared, &mut self.writer);
         self.next_consumer = id.wrapping_add(1);
@@ -516,7 +515,7 @@ impl<M: Machine> Control<M> {
             return Err(error);
         }
         let shared = state.shared.clone();
-        state.last_status_ns = framework.machine.now_ns();
+        shared.heard(framework.machine.now_ns());
         shared.activity.step(Activity::Inactive, Activity::Warmup);
         let cpu = fire_own(&framework, BEGIN, &shared);
         shared.activity.step(Activity::Warmup, Activity::Active);
@@ -557,16 +556,6 @@ impl<M: Machine> Control<M> {
         Ok(())
     }
 
-    /// Kills each tracing consumer that has not asked for its status for `limit_ns`; how many.
-    pub fn kill_silent(&mut self, limit_ns: u64) -> usize {
-        let now = self.framework.machine.now_ns();
-        let silent = self.states.iter().filter(|state| {
-            state.shared.activity.get() == Activity::Active
-                && now.saturating_sub(state.last_status_ns) > limit_ns
-        });
-        silent.map(|state| state.shared.activity.kill()).count()
-    }
-
     /// How a consumer's tracing stands: STATUS. CPUs that came on line get their buffers here.
     ///
     /// # Errors
@@ -576,7 +565,7 @@ impl<M: Machine> Control<M> {
         let framework = self.framework.clone();
         let at = self.at(consumer)?;
         let state = self.states.get_mut(at).ok_or(Error::NotFound)?;
-        state.last_status_ns = framework.machine.now_ns();
+        state.shared.heard(framework.machine.now_ns());
         state.attend_cpus(&framework);
         let mut status = Status::ZERO;
         if let Some(running) = &state.running {

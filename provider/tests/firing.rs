@@ -620,9 +620,18 @@ fn the_silent_are_killed() {
     control
         .enable(consumer, clause("test:::", None, []))
         .unwrap();
+    let waiting = control.open(1).unwrap();
     control.go(consumer).unwrap();
-    assert_eq!(control.kill_silent(u64::MAX), 0);
-    control.kill(consumer).unwrap();
+    // Only this test looks at the time.
+    let at = |ns| NOW_NS.store(ns, std::sync::atomic::Ordering::Relaxed);
+    at(10);
+    control.status(consumer).unwrap();
+    at(20);
+    let framework = control.framework().clone();
+    assert_eq!(framework.kill_silent(10), 0);
+    assert_eq!(framework.kill_silent(9), 1);
+    assert_eq!(framework.kill_silent(9), 0);
+    assert_eq!(control.activity(waiting), Ok(Activity::Inactive));
     control.framework().fire(4, &args(0));
     assert_eq!(control.status(consumer).unwrap().killed, 1);
     assert_eq!(control.counts(consumer, 1, None).unwrap().inactive, 1);
