@@ -247,6 +247,8 @@ impl Expression for Value {
         DifType::integer(8)
     }
 
+    fn begin_firing(_: &mut Environment) {}
+
     fn begin(_: &mut Environment) {}
 
     fn begin_clause(_: &mut Environment) {}

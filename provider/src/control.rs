@@ -31,6 +31,8 @@ use dtrace_interface::Plain;
 const MAX_CONSUMERS: usize = 64;
 /// ECBs of a consumer, at most.
 const MAX_ECBS: usize = 1 << 20;
+/// ECBs of a probe, of all consumers, at most: a firing walks them all.
+const MAX_ECBS_OF_PROBE: usize = 4096;
 /// Format strings of a consumer, at most: their numbers are 16 bits wide.
 const MAX_FORMATS: usize = u16::MAX as usize;
 /// A half of a buffer is not made smaller than this where memory is short.
@@ -423,6 +425,9 @@ impl<M: Machine> Control<M> {
         let (id, argument, provider) = (probe.id, probe.argument, probe.provider);
         if state.ecbs.len() >= MAX_ECBS {
             return Err(Error::TooMany("enabled probes"));
+        }
+        if probe.ecbs as usize >= MAX_ECBS_OF_PROBE {
+            return Err(Error::TooMany("clauses of a probe"));
         }
         let epid = (state.ecbs.len() as u32).saturating_add(1);
         let ecb = Shared::new(Node::new(Ecb {

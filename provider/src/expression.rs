@@ -16,6 +16,9 @@ pub trait Expression: Send + Sync + Sized + 'static {
     /// The type of its value.
     fn result(&self) -> DifType;
 
+    /// A firing begins: what its expressions may do together is bounded from here.
+    fn begin_firing(environment: &mut Self::Environment);
+
     /// The clauses of a consumer at one firing begin: clause-local variables are as if never written. They
     /// stay from clause to clause.
     fn begin(environment: &mut Self::Environment);

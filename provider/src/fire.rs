@@ -16,6 +16,10 @@ use crate::machine::{Machine, Surroundings};
 use crate::memory::{Chain, Node};
 use crate::point::{reach, Point};
 
+/// What the ECBs of one firing may do, together, in words of records and actions. One that begins when
+/// nothing is left is a drop. What expressions may do they count themselves.
+const FIRING_WORDS: usize = 1 << 17;
+
 /// An expression failed: in which action (0: the predicate), and of what.
 struct Failure {
     action: u64,
@@ -33,6 +37,8 @@ struct Hands<'a, 'b, M: Machine> {
     environment: &'a mut M::Environment,
     /// Whose clauses ran last; null: none did yet.
     consumer: *const Node<Consumer<M>>,
+    /// Of [`FIRING_WORDS`].
+    left: usize,
 }
 
 impl<M: Machine> Framework<M> {
@@ -74,7 +80,9 @@ impl<M: Machine> Framework<M> {
                 aggregation_pen,
                 environment,
                 consumer: core::ptr::null(),
+                left: FIRING_WORDS,
             };
+            M::Expression::begin_firing(hands.environment);
             for ecb in chain.walk(inside) {
                 reach(Point::EcbSeen);
                 if only.is_some_and(|only| !core::ptr::eq(only, &*ecb.consumer)) {
@@ -190,6 +198,12 @@ fn run_ecb<M: Machine>(
     let Some(buffers) = running.buffers(inside) else {
         return Ok(Outcome::Drop);
     };
+    if hands.left == 0 {
+        buffers.principal.write(hands.pen, Half::dropped);
+        return Ok(Outcome::Drop);
+    }
+    let words = (ecb.clause.size / 8).saturating_add(ecb.clause.steps.len());
+    hands.left = hands.left.saturating_sub(words.saturating_add(1));
     let site = Site {
         cpu: inside.cpu(),
         probe: ecb.probe,

@@ -167,6 +167,11 @@ impl Half {
         self.failed();
     }
 
+    /// A firing was dropped before it asked for room.
+    pub(crate) fn dropped(&mut self) {
+        self.drops = self.drops.saturating_add(1);
+    }
+
     /// A firing failed without a record.
     pub(crate) fn failed(&mut self) {
         self.errors = self.errors.saturating_add(1);

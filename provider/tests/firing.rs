@@ -694,3 +694,40 @@ fn a_filled_buffer_takes_no_smaller_record() {
     let (_, bytes) = snap(&mut control, consumer, 0);
     assert_eq!((bytes.len(), word(&bytes, 0), word(&bytes, 24)), (40, 1, 3));
 }
+
+#[test]
+fn a_firing_does_so_much_and_no_more() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    // 512 words each, and a few.
+    let long = || {
+        let mut bytes = string("");
+        bytes.result.size = 4096;
+        [trace(bytes)]
+    };
+    for _ in 0..300 {
+        control
+            .enable(consumer, clause("::a:", None, long()))
+            .unwrap();
+    }
+    control.go(consumer).unwrap();
+    for firing in 1..3 {
+        control.framework().fire(4, &args(0));
+        let counts = control.counts(consumer, 0, None).unwrap();
+        assert!(counts.is_whole());
+        assert_eq!(counts.records, 256 * firing);
+        assert_eq!(counts.drops, 44 * firing);
+        assert_eq!(snap(&mut control, consumer, 0).0.drops, 44);
+    }
+}
+
+#[test]
+fn a_probe_has_so_many_clauses_and_no_more() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    for _ in 0..4096 {
+        control.enable(consumer, clause("::a:", None, [])).unwrap();
+    }
+    let more = control.enable(consumer, clause("::a:", None, []));
+    assert_eq!(more, Err(Error::TooMany("clauses of a probe")));
+}

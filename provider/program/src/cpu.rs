@@ -38,7 +38,12 @@ impl<E> Cpu<E> {
         })
     }
 
-    /// The clauses of a firing begin: their variables are as if never written.
+    /// A firing begins: what its programs may touch is whole.
+    pub(crate) fn begin_firing(&mut self) {
+        self.progress = Progress::default();
+    }
+
+    /// The clauses of a consumer begin: their variables are as if never written.
     pub(crate) fn begin(&mut self) {
         if let Some(used) = self.locals.get_mut(..self.used_locals) {
             used.fill(0);
@@ -49,7 +54,7 @@ impl<E> Cpu<E> {
 
     /// A clause begins: scratch is free.
     pub(crate) fn begin_clause(&mut self) {
-        self.progress = Progress::default();
+        self.progress = self.progress.next_clause();
     }
 }
 

@@ -150,6 +150,10 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         self.return_type
     }
 
+    fn begin_firing(cpu: &mut Cpu<E>) {
+        cpu.begin_firing();
+    }
+
     fn begin(cpu: &mut Cpu<E>) {
         cpu.begin();
     }

@@ -372,3 +372,32 @@ fn a_program_that_breaks_a_rule_is_named() {
     let unfit = clauses::<Fake>(&description, 256).err().unwrap();
     assert!(unfit.to_string().contains("instruction 1"), "{unfit}");
 }
+
+#[test]
+fn the_programs_of_a_firing_touch_so_much_and_no_more() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    // 2 * 4000 bytes, ten times.
+    let mut copies =
+        ".returns int64\nsetx 8000, %r1; allocs %r1, %r2; setx 4000, %r3; add %r2, %r3, %r4"
+            .to_owned();
+    for _ in 0..10 {
+        copies += "; copys %r2, %r3, %r4";
+    }
+    copies += "; ret %r0";
+    for _ in 0..20 {
+        enable(&mut control, consumer, None, &[&copies]);
+    }
+    control.go(consumer).unwrap();
+    for firing in 1..3 {
+        fire(&control, probe, &[]);
+        let counts = control.counts(consumer, 0, None).unwrap();
+        // 88,000 bytes each.
+        let whole = u64::from(dif::MAX_TOUCHED) / 88_000;
+        assert_eq!(
+            (counts.records, counts.errors),
+            (whole * firing, (20 - whole) * firing)
+        );
+    }
+    control.close(consumer);
+}

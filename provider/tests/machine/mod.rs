@@ -135,6 +135,8 @@ impl Expression for Test {
         self.result
     }
 
+    fn begin_firing(_: &mut Environment) {}
+
     fn begin(_: &mut Environment) {}
 
     fn begin_clause(_: &mut Environment) {}
