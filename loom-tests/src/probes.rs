@@ -217,7 +217,9 @@ impl Variables for Life {
         DynamicDrops::default()
     }
 
-    fn clean(&self, _: &dyn Fn()) {}
+    fn clean(&self, _: &dyn Fn()) -> bool {
+        false
+    }
 }
 
 pub struct Environment;

@@ -6,7 +6,7 @@
 use crate::device::Session;
 use crate::machine::Host;
 use crate::user::{self, Unread};
-use crate::{cpus, live, profile};
+use crate::{cleaner, cpus, live, profile};
 use dtrace_interface::accounting::Accounting;
 use dtrace_interface::argument::{ArgumentDescription, INDEX_NONE};
 use dtrace_interface::buffer::BufferDescription;
@@ -53,6 +53,7 @@ pub(crate) fn answer(session: &Session, request: u32, at: usize) -> Result<isize
         ioctl::ENABLE => return enable(session, at),
         ioctl::GO => {
             let cpu = live::control(|control| control.go(consumer).map_err(errno))?;
+            cleaner::arm();
             user::write(at, &(cpu as i32))?
         }
         ioctl::STOP => {

@@ -573,8 +573,8 @@ impl<M: Machine> Control<M> {
         state.shared.heard(framework.machine.now_ns());
         state.attend_cpus(&framework);
         let mut status = Status::ZERO;
+        state.clean(&framework);
         if let Some(running) = &state.running {
-            running.variables.clean(&|| framework.sync());
             let drops = running.variables.drops();
             status.dynamic_drops = drops.full;
             status.dynamic_rinsing_drops = drops.rinsing;
@@ -586,6 +586,24 @@ impl<M: Machine> Control<M> {
         status.killed = (activity == Activity::Killed).into();
         status.exiting = (activity == Activity::Draining).into();
         Ok(status)
+    }
+
+    /// Variables that probes gave up may be used again. In how many nanoseconds it is to be called next, by
+    /// the option `cleanrate`; None: no consumer that traces needs it.
+    pub fn clean(&mut self) -> Option<u64> {
+        const SHORTEST_NS: u64 = 1_000_000;
+        let framework = &self.framework;
+        let tracing = self.states.iter().filter(|state| {
+            matches!(
+                state.shared.activity.get(),
+                Activity::Warmup | Activity::Active | Activity::Draining
+            )
+        });
+        let rates = tracing.filter_map(|state| {
+            let rate = state.options.get(OptionId::CleanRate).max(SHORTEST_NS);
+            state.clean(framework).then_some(rate)
+        });
+        rates.min()
     }
 
     /// Takes a CPU's principal buffer over and gives its bytes to `copy`, once: BUFSNAP. A CPU without
@@ -683,6 +701,7 @@ impl<M: Machine> Control<M> {
             return Err(Error::Invalid);
         }
         state.attend_cpus(&framework);
+        state.clean(&framework);
         let buffers = state.buffers.get(cpu).cloned().flatten();
         Ok((framework, buffers))
     }
@@ -944,6 +963,12 @@ impl<M: Machine> State<M> {
             }
         }
         Ok(())
+    }
+
+    /// See [`Control::clean`].
+    fn clean(&self, framework: &Framework<M>) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.variables.clean(&|| framework.sync()))
     }
 
     /// Buffers for CPUs that came on line. Without memory their firings are dropped, and counted.

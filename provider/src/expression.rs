@@ -57,8 +57,9 @@ pub trait Variables: Send + Sync + 'static {
     fn drops(&self) -> DynamicDrops;
 
     /// Called from time to time by the control side: what probes gave up may be used again. `sync`
-    /// returns when every firing that was on is over.
-    fn clean(&self, sync: &dyn Fn());
+    /// returns when every firing that was on is over; it is not called where nothing was given up. False:
+    /// these variables never need it.
+    fn clean(&self, sync: &dyn Fn()) -> bool;
 }
 
 /// Dynamic variables that were dropped, by reason.
@@ -105,7 +106,9 @@ impl Variables for () {
         DynamicDrops::default()
     }
 
-    fn clean(&self, _: &dyn Fn()) {}
+    fn clean(&self, _: &dyn Fn()) -> bool {
+        false
+    }
 }
 
 /// Whether a type's size makes sense in a record; its bytes there.

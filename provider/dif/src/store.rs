@@ -323,6 +323,11 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Whether a rinse and a reclaim would give something back. Any context; a hint.
+    pub fn needs_cleaning(&self) -> bool {
+        [DIRTY, RINSING].into_iter().any(|list| self.any(list))
+    }
+
     /// Gives rinsed chunks back to the free lists. A grace period lies between [`Store::rinse`] and
     /// this: every CPU was outside a firing at a time after the one and before the other. Task
     /// context; one caller at a time.
@@ -458,20 +463,22 @@ impl<'a> Store<'a> {
 
     /// Which kind of drop it is that no chunk is free.
     fn what_is_short(&self) -> usize {
-        // Relaxed: a hint for the reader of the counts.
-        let any = |list| {
-            (0..self.shape.cpus).any(|cpu| {
-                self.cpu(cpu, list)
-                    .is_some_and(|word| word.load(Ordering::Relaxed) != NONE)
-            })
-        };
-        if any(DIRTY) {
+        if self.any(DIRTY) {
             2
-        } else if any(RINSING) {
+        } else if self.any(RINSING) {
             1
         } else {
             0
         }
+    }
+
+    /// Whether a CPU's list of this kind holds a chunk.
+    fn any(&self, list: usize) -> bool {
+        // Relaxed: a hint.
+        (0..self.shape.cpus).any(|cpu| {
+            self.cpu(cpu, list)
+                .is_some_and(|word| word.load(Ordering::Relaxed) != NONE)
+        })
     }
 
     /// A free chunk of this CPU's, else of another's.

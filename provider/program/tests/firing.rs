@@ -5,6 +5,7 @@ use dif::{BuiltIn, Environment, FaultKind};
 use dif_assembler::assemble;
 use dof::{ActionSpec, ProbeSpec};
 use dtrace_interface::action::ActionKind;
+use dtrace_interface::options::OptionId;
 use dtrace_program::{clauses, Cpu, Program, State};
 use dtrace_provider::{
     Called, ConsumerId, Control, Error, Expression, Machine, Options, Provider, Surroundings,
@@ -399,5 +400,43 @@ fn the_programs_of_a_firing_touch_so_much_and_no_more() {
             (whole * firing, (20 - whole) * firing)
         );
     }
+    control.close(consumer);
+}
+
+#[test]
+fn variables_that_were_given_up_are_used_again() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    control
+        .set_option(consumer, OptionId::DynamicVariableSize.raw(), 1024)
+        .unwrap();
+    // self->v = arg0, which 0 removes.
+    let store = ".thread v: int64\nldgs arg0, %r1; stts %r1, 0x500; ret %r1";
+    enable(&mut control, consumer, None, &[store]);
+    control.go(consumer).unwrap();
+    let ways: [fn(&mut Control<Host>, ConsumerId); 4] = [
+        |control, consumer| {
+            control.status(consumer).unwrap();
+        },
+        |control, consumer| {
+            taken(control, consumer);
+        },
+        |control, consumer| {
+            control
+                .aggregation_snapshot(consumer, 0, |_| Ok(()))
+                .unwrap();
+        },
+        |control, _| assert_eq!(control.clean(), Some(9_900_990)),
+    ];
+    for round in 0..100 {
+        fire(&control, probe, &[1]);
+        fire(&control, probe, &[0]);
+        ways[round % 4](&mut control, consumer);
+    }
+    let status = control.status(consumer).unwrap();
+    let drops = status.dynamic_drops + status.dynamic_dirty_drops + status.dynamic_rinsing_drops;
+    assert_eq!(drops, 0);
+    control.stop(consumer).unwrap();
+    assert_eq!(control.clean(), None);
     control.close(consumer);
 }
