@@ -201,36 +201,47 @@ fn enable(session: &Session, at: usize) -> Result<isize> {
         EINVAL
     })?;
     live::control(|control| {
-        let consumer = session.consumer;
-        let trouble = |trouble: Trouble| {
-            refused(&trouble);
-            errno(trouble)
-        };
-        for setting in program.options() {
-            if setting.value != UNSET {
-                let option = setting.option.raw();
-                let set = control.set_option(consumer, option, setting.value);
-                set.map_err(trouble)?;
-            }
-        }
-        let strsize = control.options(consumer).map_err(errno)?.string_size();
-        let clauses = dtrace_program::clauses(&program, strsize);
-        let mut clauses = clauses.map_err(|unfit| {
-            refused(&unfit);
-            match unfit {
-                dtrace_program::Unfit::Dif(_) => EINVAL,
-                dtrace_program::Unfit::Other(trouble) => errno(trouble),
-            }
-        })?;
-        clauses.reverse();
-        let mut count = 0_usize;
-        while let Some(clause) = clauses.pop() {
-            profile::provide(control, &clause.pattern);
-            let more = control.enable(consumer, clause).map_err(trouble)?;
-            count = count.saturating_add(more);
-        }
-        isize::try_from(count).map_err(|_| E2BIG)
+        control.all_or_nothing(session.consumer, |control| {
+            enable_program(session.consumer, control, &program, &refused)
+        })
     })
+}
+
+/// Sets the options of a file and enables its clauses; how many probes that were.
+fn enable_program(
+    consumer: ConsumerId,
+    control: &mut Control<Host>,
+    program: &::dof::Description<'_>,
+    refused: &dyn Fn(&dyn core::fmt::Display),
+) -> Result<isize> {
+    let trouble = |trouble: Trouble| {
+        refused(&trouble);
+        errno(trouble)
+    };
+    for setting in program.options() {
+        if setting.value != UNSET {
+            let option = setting.option.raw();
+            let set = control.set_option(consumer, option, setting.value);
+            set.map_err(trouble)?;
+        }
+    }
+    let strsize = control.options(consumer).map_err(errno)?.string_size();
+    let clauses = dtrace_program::clauses(program, strsize);
+    let mut clauses = clauses.map_err(|unfit| {
+        refused(&unfit);
+        match unfit {
+            dtrace_program::Unfit::Dif(_) => EINVAL,
+            dtrace_program::Unfit::Other(trouble) => errno(trouble),
+        }
+    })?;
+    clauses.reverse();
+    let mut count = 0_usize;
+    while let Some(clause) = clauses.pop() {
+        profile::provide(control, &clause.pattern);
+        let more = control.enable(consumer, clause).map_err(trouble)?;
+        count = count.saturating_add(more);
+    }
+    isize::try_from(count).map_err(|_| E2BIG)
 }
 
 fn refusal(session: &Session, at: usize) -> Result {

@@ -413,6 +413,36 @@ impl<M: Machine> Control<M> {
         }
     }
 
+    /// Runs `f`; if it fails, what it enabled and set for the consumer is taken back: ENABLE is of a whole
+    /// file or of nothing.
+    ///
+    /// # Errors
+    ///
+    /// `f`'s.
+    pub fn all_or_nothing<R, E>(
+        &mut self,
+        consumer: ConsumerId,
+        f: impl FnOnce(&mut Self) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let before = self.state(consumer).map(|state| {
+            let formats = state.formats.len();
+            (state.ecbs.len(), formats, state.options, state.key_size)
+        });
+        let result = f(self);
+        if let (Err(_), Ok((ecbs, formats, options, key_size))) = (&result, before) {
+            if let Ok(at) = self.at(consumer) {
+                self.undo(at, ecbs);
+            }
+            if let Ok(state) = self.state_mut(consumer) {
+                while state.formats.len() > formats {
+                    state.formats.pop();
+                }
+                (state.options, state.key_size) = (options, key_size);
+            }
+        }
+        result
+    }
+
     fn enable_one(
         &mut self,
         at: usize,
@@ -475,6 +505,9 @@ impl<M: Machine> Control<M> {
         let Some(state) = self.states.get_mut(at) else {
             return;
         };
+        if state.ecbs.len() <= first {
+            return;
+        }
         let mut gone = core::mem::take(&mut state.ecbs);
         let kept = first.min(gone.len());
         self.withdraw(gone.get_mut(kept..).unwrap_or_default());

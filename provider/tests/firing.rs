@@ -731,3 +731,36 @@ fn a_probe_has_so_many_clauses_and_no_more() {
     let more = control.enable(consumer, clause("::a:", None, []));
     assert_eq!(more, Err(Error::TooMany("clauses of a probe")));
 }
+
+#[test]
+fn clauses_that_are_enabled_together_stay_together() {
+    let (mut control, recorder) = framework(&["a", "b"]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("::a:", None, [trace(argument(0))]))
+        .unwrap();
+    recorder.take();
+    let mut printed = trace(argument(0));
+    printed.format = Some(list(*b"x"));
+    printed.kind = ActionKind::Printf;
+    recorder
+        .refuses
+        .store(5, std::sync::atomic::Ordering::Relaxed);
+    let result = control.all_or_nothing(consumer, |control| {
+        control.set_option(consumer, OptionId::StringSize.raw(), 8)?;
+        assert_eq!(
+            control.enable(consumer, clause("::a:", None, [printed])),
+            Ok(1)
+        );
+        control.enable(consumer, clause("::b:", None, []))
+    });
+    assert!(result.is_err());
+    let string_size = control.options(consumer).unwrap().get(OptionId::StringSize);
+    assert_eq!(string_size, 256);
+    assert_eq!(control.format(consumer, 1), Err(Error::NotFound));
+    assert!(control.enabled_probe(consumer, 1).is_ok());
+    assert!(control.enabled_probe(consumer, 2).is_err());
+    control.go(consumer).unwrap();
+    control.framework().fire(4, &args(0));
+    assert_eq!(control.counts(consumer, 0, None).unwrap().hits, 1);
+}
