@@ -44,7 +44,8 @@ fn arm() {
 #[no_mangle]
 extern "C" fn dtrace_deadman_due() {
     let limit_ns = u64::from(limit_ms().unwrap_or(c_uint::MAX)).saturating_mul(1_000_000);
-    let killed = live::control(|control| Ok(control.kill_silent(limit_ns))).unwrap_or(0);
+    // Not the control side: an ioctl that tracing keeps from its end may hold its lock.
+    let killed = live::framework(|framework| framework.kill_silent(limit_ns)).unwrap_or(0);
     if killed != 0 {
         pr_warn!("ended {killed} consumers that were silent for too long (parameter deadman_ms)\n");
     }

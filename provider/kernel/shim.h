@@ -98,6 +98,15 @@ void dtrace_shim_deadman_arm(unsigned int ms);
 /* Waits for it; it may arm anew, and is not called any more all the same. */
 void dtrace_shim_deadman_stop(void);
 
+/* ---- the cleaner of variables; task ---- */
+/* Has dtrace_cleaner_due() called once, so much later. */
+void dtrace_shim_cleaner_arm(unsigned int ms);
+/* Returns when it is not called any more. */
+void dtrace_shim_cleaner_stop(void);
+
+/* ---- in Rust: the cleaner, in a task ---- */
+void dtrace_cleaner_due(void);
+
 /* ---- in Rust: the deadman, in a task ---- */
 void dtrace_deadman_due(void);
 

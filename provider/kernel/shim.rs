@@ -60,4 +60,6 @@ extern "C" {
     pub(crate) fn dtrace_shim_param_deadman_ms() -> c_uint;
     pub(crate) fn dtrace_shim_deadman_arm(ms: c_uint);
     pub(crate) fn dtrace_shim_deadman_stop();
+    pub(crate) fn dtrace_shim_cleaner_arm(ms: c_uint);
+    pub(crate) fn dtrace_shim_cleaner_stop();
 }
