@@ -21,6 +21,12 @@ fn process() -> u32 {
     unsafe { shim::dtrace_shim_tgid() }
 }
 
+/// Whether a signal has come that ends this process.
+pub(crate) fn is_killed() -> bool {
+    // SAFETY: a task.
+    unsafe { shim::dtrace_shim_is_killed() }
+}
+
 #[vtable]
 impl MiscDevice for Session {
     type Ptr = KBox<Self>;

@@ -3,7 +3,7 @@
 //! docs/dtrace.md.
 #![forbid(unsafe_code)]
 
-use crate::device::Session;
+use crate::device::{self, Session};
 use crate::machine::Host;
 use crate::user::{self, Unread};
 use crate::{cleaner, cpus, live, profile};
@@ -237,6 +237,10 @@ fn enable_program(
     clauses.reverse();
     let mut count = 0_usize;
     while let Some(clause) = clauses.pop() {
+        // Others wait for the lock that is held for all clauses.
+        if device::is_killed() {
+            return Err(EINTR);
+        }
         profile::provide(control, &clause.pattern);
         let more = control.enable(consumer, clause).map_err(trouble)?;
         count = count.saturating_add(more);

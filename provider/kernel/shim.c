@@ -13,6 +13,7 @@
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -67,6 +68,11 @@ int dtrace_shim_locked_down(void)
 bool dtrace_shim_in_compat_syscall(void)
 {
 	return in_compat_syscall();
+}
+
+bool dtrace_shim_is_killed(void)
+{
+	return fatal_signal_pending(current);
 }
 
 static DEFINE_MUTEX(dtrace_mutex);

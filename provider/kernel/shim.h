@@ -22,6 +22,8 @@ bool dtrace_shim_capable(void);
 /* 0, or what kernel lockdown answers to reading kernel memory: -EPERM. */
 int dtrace_shim_locked_down(void);
 bool dtrace_shim_in_compat_syscall(void);
+/* Whether a signal has come that ends the process. */
+bool dtrace_shim_is_killed(void);
 void dtrace_shim_lock(void);
 void dtrace_shim_unlock(void);
 void dtrace_shim_cpus_read_lock(void);

@@ -18,6 +18,7 @@ extern "C" {
     pub(crate) fn dtrace_shim_capable() -> bool;
     pub(crate) fn dtrace_shim_locked_down() -> c_int;
     pub(crate) fn dtrace_shim_in_compat_syscall() -> bool;
+    pub(crate) fn dtrace_shim_is_killed() -> bool;
     pub(crate) fn dtrace_shim_lock();
     pub(crate) fn dtrace_shim_unlock();
     pub(crate) fn dtrace_shim_cpus_read_lock();
