@@ -52,14 +52,10 @@ pub(crate) fn answer(session: &Session, request: u32, at: usize) -> Result<isize
         ioctl::CONF => configuration(at)?,
         ioctl::ENABLE => return enable(session, at),
         ioctl::GO => {
-            let cpu = live::control(|control| control.go(consumer).map_err(errno))?;
-            cleaner::arm();
-            user::write(at, &(cpu as i32))?
+            on_this_cpu(at, |control| control.go(consumer))?;
+            cleaner::arm()
         }
-        ioctl::STOP => {
-            let cpu = live::control(|control| control.stop(consumer).map_err(errno))?;
-            user::write(at, &(cpu as i32))?
-        }
+        ioctl::STOP => on_this_cpu(at, |control| control.stop(consumer))?,
         ioctl::STATUS => {
             let status = live::control(|control| control.status(consumer).map_err(errno))?;
             user::write(at, &status)?
@@ -81,6 +77,18 @@ pub(crate) fn answer(session: &Session, request: u32, at: usize) -> Result<isize
         _ => return Err(ENOTTY),
     }
     Ok(0)
+}
+
+/// GO or STOP, which answer the CPU that they ran on.
+fn on_this_cpu(
+    at: usize,
+    act: impl FnOnce(&mut Control<Host>) -> Result<usize, Trouble>,
+) -> Result {
+    // The answer can be written: who is told EFAULT takes it that nothing was done.
+    let asked: i32 = user::read(at)?;
+    user::write(at, &asked)?;
+    let cpu = live::control(|control| act(control).map_err(errno))?;
+    user::write(at, &(cpu as i32))
 }
 
 // ---- probes
