@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/dev/dtrace/dtrace`: root's alone, by its mode and by CAP_SYS_ADMIN. An open file is a consumer.
 
+use crate::deadman::Watched;
 use crate::refusal::Text;
 use crate::{live, requests, shim};
 use dtrace_provider::ConsumerId;
@@ -13,6 +14,7 @@ pub(crate) struct Session {
     pub(crate) consumer: ConsumerId,
     /// Why the last ENABLE was refused.
     pub(crate) refusal: Text,
+    _watched: Watched,
 }
 
 /// The process that this is.
@@ -42,6 +44,7 @@ impl MiscDevice for Session {
         let session = Self {
             consumer,
             refusal: Text::new(),
+            _watched: Watched::new(),
         };
         KBox::new(session, GFP_KERNEL).map_err(|none| {
             close(consumer);
