@@ -18,7 +18,7 @@ pub(crate) struct Session {
 }
 
 /// The process that this is.
-fn process() -> u32 {
+pub(crate) fn process() -> u32 {
     // SAFETY: any context.
     unsafe { shim::dtrace_shim_tgid() }
 }

@@ -52,7 +52,11 @@ pub(crate) fn answer(session: &Session, request: u32, at: usize) -> Result<isize
         ioctl::CONF => configuration(at)?,
         ioctl::ENABLE => return enable(session, at),
         ioctl::GO => {
-            on_this_cpu(at, |control| control.go(consumer))?;
+            on_this_cpu(at, |control| {
+                // Whoever opened the file may have handed it on.
+                control.set_process(consumer, device::process())?;
+                control.go(consumer)
+            })?;
             cleaner::arm()
         }
         ioctl::STOP => on_this_cpu(at, |control| control.stop(consumer))?,

@@ -65,7 +65,7 @@ impl<M: Machine> Running<M> {
 pub(crate) struct Consumer<M: Machine> {
     pub(crate) activity: ActivityWord,
     /// The process that traces.
-    pub(crate) process: u32,
+    process: AtomicU32,
     /// Not 0: it is traced as well.
     traces_itself: AtomicU32,
     pub(crate) running: Published<Running<M>>,
@@ -82,7 +82,7 @@ impl<M: Machine> Consumer<M> {
     pub(crate) fn new(process: u32, now_ns: u64) -> Self {
         Self {
             activity: ActivityWord::new(),
-            process,
+            process: AtomicU32::new(process),
             traces_itself: AtomicU32::new(0),
             running: Published::empty(),
             errors: AtomicU32::new(0),
@@ -92,7 +92,16 @@ impl<M: Machine> Consumer<M> {
         }
     }
 
-    // Relaxed in all of these: a flag and a time any value of which is a good one, and statistics.
+    // Relaxed in all of these: a flag, a number and a time any value of which is a good one, and
+    // statistics.
+
+    pub(crate) fn process(&self) -> u32 {
+        self.process.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_process(&self, process: u32) {
+        self.process.store(process, Ordering::Relaxed);
+    }
 
     pub(crate) fn traces_itself(&self) -> bool {
         self.traces_itself.load(Ordering::Relaxed) != 0

@@ -213,7 +213,7 @@ impl<M: Machine> Control<M> {
     // ---- consumers
 
     /// A consumer comes. `process` is whose firings are not recorded, see
-    /// [`trace_itself`](Self::trace_itself).
+    /// [`trace_itself`](Self::trace_itself) and [`set_process`](Self::set_process).
     ///
     /// # Errors
     ///
@@ -321,6 +321,20 @@ impl<M: Machine> Control<M> {
     /// `NotFound`.
     pub fn activity(&self, consumer: ConsumerId) -> Result<Activity, Error> {
         Ok(self.state(consumer)?.shared.activity.get())
+    }
+
+    /// Another process traces now, before GO: that one's firings are not recorded.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`. `Busy`: tracing.
+    pub fn set_process(&mut self, consumer: ConsumerId, process: u32) -> Result<(), Error> {
+        let shared = &self.state(consumer)?.shared;
+        if shared.activity.get() != Activity::Inactive {
+            return Err(Error::Busy);
+        }
+        shared.set_process(process);
+        Ok(())
     }
 
     /// Whether the consumer's own process is traced as well.

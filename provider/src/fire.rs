@@ -190,7 +190,7 @@ fn run_ecb<M: Machine>(
         return Ok(Outcome::Inactive);
     }
     if ecb.role == Role::Any
-        && hands.environment.process() == consumer.process
+        && hands.environment.process() == consumer.process()
         && !consumer.traces_itself()
     {
         return Ok(Outcome::SelfFiltered);

@@ -187,6 +187,25 @@ fn error_fires_for_the_consumer_that_failed() {
 }
 
 #[test]
+fn the_process_that_begins_tracing_is_not_traced() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("test:::", None, [trace(argument(0))]))
+        .unwrap();
+    control.set_process(consumer, 2).unwrap();
+    control.go(consumer).unwrap();
+    assert_eq!(control.set_process(consumer, 1), Err(Error::Busy));
+    for process in [1, 2] {
+        as_process(process);
+        control.framework().fire(4, &args(0));
+    }
+    as_process(100);
+    let counts = control.counts(consumer, 0, None).unwrap();
+    assert_eq!((counts.records, counts.self_filtered), (1, 1));
+}
+
+#[test]
 fn an_error_in_error_ends_there() {
     let (mut control, _) = framework(&["a"]);
     let consumer = control.open(1).unwrap();
