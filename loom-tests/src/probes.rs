@@ -217,7 +217,9 @@ impl Variables for Life {
         DynamicDrops::default()
     }
 
-    fn clean(&self, _: &dyn Fn()) {}
+    fn clean(&self, _: &dyn Fn()) -> bool {
+        false
+    }
 }
 
 pub struct Environment;
@@ -247,7 +249,11 @@ impl Expression for Value {
         DifType::integer(8)
     }
 
+    fn begin_firing(_: &mut Environment) {}
+
     fn begin(_: &mut Environment) {}
+
+    fn begin_clause(_: &mut Environment) {}
 
     fn value(&self, site: &Site<'_, Life>, _: &mut Environment) -> Result<u64, Fault> {
         self.0.is_read();
@@ -356,11 +362,16 @@ impl Probes {
         })
     }
 
-    /// CPU 0 fires each of `values`; a call may land at `at` of each firing.
-    pub fn fires(&self, at: Option<Point>, values: &'static [u64]) -> thread::JoinHandle<()> {
+    /// CPU 0 fires each of `values`; a call may land at each of the points `at` of each firing.
+    pub fn fires(
+        &self,
+        at: impl IntoIterator<Item = Point>,
+        values: &'static [u64],
+    ) -> thread::JoinHandle<()> {
+        let at: Vec<Point> = at.into_iter().collect();
         self.on_cpu_0(move |bench, framework| {
             set_hook(Box::new(move |point| {
-                bench.reached(point, at);
+                bench.reached(point, at.iter().copied().find(|at| *at == point));
             }));
             for value in values {
                 framework.fire(PROBE, &args(*value));

@@ -3,6 +3,7 @@
 //! it traces may be what keeps it from running.
 
 use crate::{live, shim};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use kernel::prelude::*;
 
 /// How often consumers are looked at, where the limit is longer than that.
@@ -15,13 +16,16 @@ fn limit_ms() -> Option<c_uint> {
     (ms != 0).then_some(ms)
 }
 
-/// Looks after consumers, while there is one.
+/// Consumers that are looked after. Relaxed: what is written before work is queued, the work sees
+/// (queue_work() in include/linux/workqueue.h), and whoever counts itself queues it afterwards.
+static WATCHED: AtomicU32 = AtomicU32::new(0);
+
+/// Looks after consumers, until it is dropped.
 pub(crate) struct Deadman(());
 
 impl Deadman {
     /// Task context; once.
-    pub(crate) fn start() -> Self {
-        arm();
+    pub(crate) fn new() -> Self {
         Self(())
     }
 }
@@ -30,6 +34,24 @@ impl Drop for Deadman {
     fn drop(&mut self) {
         // SAFETY: a task, and the control side's lock is not held.
         unsafe { shim::dtrace_shim_deadman_stop() };
+    }
+}
+
+/// A consumer's share: it is looked after until this is dropped.
+pub(crate) struct Watched(());
+
+impl Watched {
+    /// Task context.
+    pub(crate) fn new() -> Self {
+        WATCHED.fetch_add(1, Relaxed);
+        arm();
+        Self(())
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        WATCHED.fetch_sub(1, Relaxed);
     }
 }
 
@@ -44,9 +66,12 @@ fn arm() {
 #[no_mangle]
 extern "C" fn dtrace_deadman_due() {
     let limit_ns = u64::from(limit_ms().unwrap_or(c_uint::MAX)).saturating_mul(1_000_000);
-    let killed = live::control(|control| Ok(control.kill_silent(limit_ns))).unwrap_or(0);
+    // Not the control side: an ioctl that tracing keeps from its end may hold its lock.
+    let killed = live::framework(|framework| framework.kill_silent(limit_ns)).unwrap_or(0);
     if killed != 0 {
         pr_warn!("ended {killed} consumers that were silent for too long (parameter deadman_ms)\n");
     }
-    arm();
+    if WATCHED.load(Relaxed) != 0 {
+        arm();
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/dev/dtrace/dtrace`: root's alone, by its mode and by CAP_SYS_ADMIN. An open file is a consumer.
 
+use crate::deadman::Watched;
 use crate::refusal::Text;
 use crate::{live, requests, shim};
 use dtrace_provider::ConsumerId;
@@ -13,12 +14,19 @@ pub(crate) struct Session {
     pub(crate) consumer: ConsumerId,
     /// Why the last ENABLE was refused.
     pub(crate) refusal: Text,
+    _watched: Watched,
 }
 
 /// The process that this is.
-fn process() -> u32 {
+pub(crate) fn process() -> u32 {
     // SAFETY: any context.
     unsafe { shim::dtrace_shim_tgid() }
+}
+
+/// Whether a signal has come that ends this process.
+pub(crate) fn is_killed() -> bool {
+    // SAFETY: a task.
+    unsafe { shim::dtrace_shim_is_killed() }
 }
 
 #[vtable]
@@ -36,6 +44,7 @@ impl MiscDevice for Session {
         let session = Self {
             consumer,
             refusal: Text::new(),
+            _watched: Watched::new(),
         };
         KBox::new(session, GFP_KERNEL).map_err(|none| {
             close(consumer);

@@ -9,9 +9,10 @@
 //! - `live`: the one framework, and where probes find it.
 //! - `machine`, `cpus`, `memory`: the kernel as the framework's machine.
 //! - `surroundings`: the kernel as programs see it.
-//! - `syscall`, `profile`: the providers; `deadman`.
+//! - `syscall`, `profile`: the providers; `deadman`; `cleaner`.
 //! - `shim*.c`: the C functions and macros that Rust cannot reach; no decisions there.
 
+mod cleaner;
 mod cpus;
 mod deadman;
 mod device;
@@ -26,6 +27,7 @@ mod surroundings;
 mod syscall;
 mod user;
 
+use cleaner::Cleaner;
 use deadman::Deadman;
 use device::Session;
 use dtrace_provider::Control;
@@ -46,6 +48,7 @@ module! {
 struct DtraceModule {
     _device: Pin<KBox<MiscDeviceRegistration<Session>>>,
     _deadman: Deadman,
+    _cleaner: Cleaner,
     _live: Live,
 }
 
@@ -64,11 +67,13 @@ impl kernel::Module for DtraceModule {
         let options = MiscDeviceOptions {
             name: c"dtrace!dtrace",
         };
-        let deadman = Deadman::start();
+        let deadman = Deadman::new();
+        let cleaner = Cleaner::new();
         let device = KBox::pin_init(MiscDeviceRegistration::register(options), GFP_KERNEL)?;
         Ok(Self {
             _device: device,
             _deadman: deadman,
+            _cleaner: cleaner,
             _live: live,
         })
     }

@@ -62,6 +62,14 @@ pub(crate) fn fire(probe: u32, args: &[u64; 10]) {
     }
 }
 
+/// The probe side, without the control side's lock. A task that ends before [`Live`] does; None: not begun.
+pub(crate) fn framework<R>(f: impl FnOnce(&Framework<Host>) -> R) -> Option<R> {
+    // Acquire live:A, pairs with live:B: the framework is complete.
+    let framework = FRAMEWORK.load(Ordering::Acquire);
+    // SAFETY: null, or the framework of `Live`, which lives longer than the caller.
+    unsafe { framework.as_ref() }.map(f)
+}
+
 /// The framework's life. Dropped when no file is open, so no consumer is left and no probe enabled.
 pub(crate) struct Live(());
 

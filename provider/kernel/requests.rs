@@ -3,10 +3,10 @@
 //! docs/dtrace.md.
 #![forbid(unsafe_code)]
 
-use crate::device::Session;
+use crate::device::{self, Session};
 use crate::machine::Host;
 use crate::user::{self, Unread};
-use crate::{cpus, live, profile};
+use crate::{cleaner, cpus, live, profile};
 use dtrace_interface::accounting::Accounting;
 use dtrace_interface::argument::{ArgumentDescription, INDEX_NONE};
 use dtrace_interface::buffer::BufferDescription;
@@ -52,21 +52,24 @@ pub(crate) fn answer(session: &Session, request: u32, at: usize) -> Result<isize
         ioctl::CONF => configuration(at)?,
         ioctl::ENABLE => return enable(session, at),
         ioctl::GO => {
-            let cpu = live::control(|control| control.go(consumer).map_err(errno))?;
-            user::write(at, &(cpu as i32))?
+            on_this_cpu(at, |control| {
+                // Whoever opened the file may have handed it on.
+                control.set_process(consumer, device::process())?;
+                control.go(consumer)
+            })?;
+            cleaner::arm()
         }
-        ioctl::STOP => {
-            let cpu = live::control(|control| control.stop(consumer).map_err(errno))?;
-            user::write(at, &(cpu as i32))?
-        }
+        ioctl::STOP => on_this_cpu(at, |control| control.stop(consumer))?,
         ioctl::STATUS => {
             let status = live::control(|control| control.status(consumer).map_err(errno))?;
             user::write(at, &status)?
         }
-        ioctl::BUFSNAP => snapshot(at, |control, cpu, copy| {
+        ioctl::BUFSNAP => snapshot(at, |control, cpu, room, copy| {
+            control.has_room(consumer, (room, usize::MAX))?;
             control.snapshot(consumer, cpu, copy)
         })?,
-        ioctl::AGGSNAP => snapshot(at, |control, cpu, copy| {
+        ioctl::AGGSNAP => snapshot(at, |control, cpu, room, copy| {
+            control.has_room(consumer, (usize::MAX, room))?;
             control.aggregation_snapshot(consumer, cpu, copy)
         })?,
         ioctl::EPROBE => enabled_probe(consumer, at)?,
@@ -78,6 +81,18 @@ pub(crate) fn answer(session: &Session, request: u32, at: usize) -> Result<isize
         _ => return Err(ENOTTY),
     }
     Ok(0)
+}
+
+/// GO or STOP, which answer the CPU that they ran on.
+fn on_this_cpu(
+    at: usize,
+    act: impl FnOnce(&mut Control<Host>) -> Result<usize, Trouble>,
+) -> Result {
+    // The answer can be written: who is told EFAULT takes it that nothing was done.
+    let asked: i32 = user::read(at)?;
+    user::write(at, &asked)?;
+    let cpu = live::control(|control| act(control).map_err(errno))?;
+    user::write(at, &(cpu as i32))
 }
 
 // ---- probes
@@ -198,36 +213,51 @@ fn enable(session: &Session, at: usize) -> Result<isize> {
         EINVAL
     })?;
     live::control(|control| {
-        let consumer = session.consumer;
-        let trouble = |trouble: Trouble| {
-            refused(&trouble);
-            errno(trouble)
-        };
-        for setting in program.options() {
-            if setting.value != UNSET {
-                let option = setting.option.raw();
-                let set = control.set_option(consumer, option, setting.value);
-                set.map_err(trouble)?;
-            }
-        }
-        let strsize = control.options(consumer).map_err(errno)?.string_size();
-        let clauses = dtrace_program::clauses(&program, strsize);
-        let mut clauses = clauses.map_err(|unfit| {
-            refused(&unfit);
-            match unfit {
-                dtrace_program::Unfit::Dif(_) => EINVAL,
-                dtrace_program::Unfit::Other(trouble) => errno(trouble),
-            }
-        })?;
-        clauses.reverse();
-        let mut count = 0_usize;
-        while let Some(clause) = clauses.pop() {
-            profile::provide(control, &clause.pattern);
-            let more = control.enable(consumer, clause).map_err(trouble)?;
-            count = count.saturating_add(more);
-        }
-        isize::try_from(count).map_err(|_| E2BIG)
+        control.all_or_nothing(session.consumer, |control| {
+            enable_program(session.consumer, control, &program, &refused)
+        })
     })
+}
+
+/// Sets the options of a file and enables its clauses; how many probes that were.
+fn enable_program(
+    consumer: ConsumerId,
+    control: &mut Control<Host>,
+    program: &::dof::Description<'_>,
+    refused: &dyn Fn(&dyn core::fmt::Display),
+) -> Result<isize> {
+    let trouble = |trouble: Trouble| {
+        refused(&trouble);
+        errno(trouble)
+    };
+    for setting in program.options() {
+        if setting.value != UNSET {
+            let option = setting.option.raw();
+            let set = control.set_option(consumer, option, setting.value);
+            set.map_err(trouble)?;
+        }
+    }
+    let strsize = control.options(consumer).map_err(errno)?.string_size();
+    let clauses = dtrace_program::clauses(program, strsize);
+    let mut clauses = clauses.map_err(|unfit| {
+        refused(&unfit);
+        match unfit {
+            dtrace_program::Unfit::Dif(_) => EINVAL,
+            dtrace_program::Unfit::Other(trouble) => errno(trouble),
+        }
+    })?;
+    clauses.reverse();
+    let mut count = 0_usize;
+    while let Some(clause) = clauses.pop() {
+        // Others wait for the lock that is held for all clauses.
+        if device::is_killed() {
+            return Err(EINTR);
+        }
+        profile::provide(control, &clause.pattern);
+        let more = control.enable(consumer, clause).map_err(trouble)?;
+        count = count.saturating_add(more);
+    }
+    isize::try_from(count).map_err(|_| E2BIG)
 }
 
 fn refusal(session: &Session, at: usize) -> Result {
@@ -251,15 +281,20 @@ type Copy<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), Trouble>;
 
 fn snapshot(
     at: usize,
-    take: impl FnOnce(&mut Control<Host>, usize, Copy<'_>) -> Result<Snapshot, Trouble>,
+    take: impl FnOnce(&mut Control<Host>, usize, usize, Copy<'_>) -> Result<Snapshot, Trouble>,
 ) -> Result {
     let asked: BufferDescription = user::read(at)?;
     let to = usize::try_from(asked.data).map_err(|_| EFAULT)?;
     let cpu = asked.cpu as usize;
+    let room = match asked.size {
+        // Not said.
+        0 => usize::MAX,
+        size => usize::try_from(size).unwrap_or(usize::MAX),
+    };
     // The answer can be written: what was taken over is gone if it cannot.
     user::write(at, &asked)?;
     let mut copy = |bytes: &[u8]| user::write_bytes(to, bytes).map_err(|_| Trouble::BadAddress);
-    let taken = live::control(|control| take(control, cpu, &mut copy).map_err(unknown))?;
+    let taken = live::control(|control| take(control, cpu, room, &mut copy).map_err(unknown))?;
     let answer = BufferDescription {
         size: taken.size as u64,
         errors: u32::try_from(taken.errors).unwrap_or(u32::MAX),

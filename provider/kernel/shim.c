@@ -8,10 +8,12 @@
 #include <linux/delay.h>
 #include <linux/irqflags.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -68,6 +70,11 @@ bool dtrace_shim_in_compat_syscall(void)
 	return in_compat_syscall();
 }
 
+bool dtrace_shim_is_killed(void)
+{
+	return fatal_signal_pending(current);
+}
+
 static DEFINE_MUTEX(dtrace_mutex);
 
 void dtrace_shim_lock(void)
@@ -100,9 +107,15 @@ void dtrace_shim_msleep(unsigned int ms)
 	msleep(ms);
 }
 
+/*
+ * __GFP_RETRY_MAYFAIL: no process is killed for a buffer that is too large. It goes
+ * with each page that vmalloc asks for. Of page tables, Linux 6.1 and 6.12 do not take
+ * it over (mm/vmalloc.c: "not supported"), which is a page in 512; 7.3 does. Its price
+ * is that kmalloc, which is asked first, reclaims memory as well.
+ */
 void *dtrace_shim_kvzalloc(size_t size)
 {
-	return kvzalloc(size, GFP_KERNEL | __GFP_NOWARN);
+	return kvzalloc(size, GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 }
 
 void dtrace_shim_kvfree(const void *memory)
@@ -127,10 +140,14 @@ noinstr u32 dtrace_shim_pid(void)
 	return current->pid;
 }
 
-/* Interrupts are off, which is a read-side critical section: the parent stays. */
+/*
+ * Interrupts are off, which is a read-side critical section: the parent stays. But
+ * a task that exits runs on for a while after it was reaped, and then nobody tells
+ * it that its parent goes (linux/sched.h, task_ppid_nr_ns(), takes the same care).
+ */
 noinstr u32 dtrace_shim_ppid(void)
 {
-	return rcu_dereference_raw(current->real_parent)->tgid;
+	return pid_alive(current) ? rcu_dereference_raw(current->real_parent)->tgid : 0;
 }
 
 noinstr u32 dtrace_shim_uid(void)
@@ -143,11 +160,12 @@ noinstr u32 dtrace_shim_gid(void)
 	return __kgid_val(current_gid());
 }
 
+/* As above: of a task that was reaped, only its own number is known. */
 noinstr bool dtrace_shim_is_progeny(u32 tgid, unsigned int generations)
 {
 	const struct task_struct *task = current;
 
-	while (generations-- && task->tgid != tgid && task->pid)
+	while (generations-- && task->tgid != tgid && task->pid && pid_alive(task))
 		task = rcu_dereference_raw(task->real_parent);
 	return task->tgid == tgid;
 }
@@ -194,6 +212,12 @@ noinstr long dtrace_shim_copy_from_user(void *to, u64 from, unsigned long size)
 noinstr unsigned int dtrace_shim_stack(unsigned long *addresses, unsigned int count)
 {
 	return stack_trace_save(addresses, count, 1);
+}
+
+/* Two fields of the module, which are written when it is loaded. */
+noinstr bool dtrace_shim_is_own(u64 address)
+{
+	return within_module(address, THIS_MODULE);
 }
 
 noinstr void dtrace_shim_user_frame(u64 *pc, u64 *frame)

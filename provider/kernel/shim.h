@@ -22,6 +22,8 @@ bool dtrace_shim_capable(void);
 /* 0, or what kernel lockdown answers to reading kernel memory: -EPERM. */
 int dtrace_shim_locked_down(void);
 bool dtrace_shim_in_compat_syscall(void);
+/* Whether a signal has come that ends the process. */
+bool dtrace_shim_is_killed(void);
 void dtrace_shim_lock(void);
 void dtrace_shim_unlock(void);
 void dtrace_shim_cpus_read_lock(void);
@@ -39,6 +41,7 @@ void dtrace_shim_kvfree(const void *memory);
 u64 dtrace_shim_current(void);
 u32 dtrace_shim_tgid(void);
 u32 dtrace_shim_pid(void);
+/* 0: it was reaped already, and is still on its way out. */
 u32 dtrace_shim_ppid(void);
 u32 dtrace_shim_uid(void);
 u32 dtrace_shim_gid(void);
@@ -60,6 +63,8 @@ long dtrace_shim_copy_from_kernel(void *to, u64 from, unsigned long size);
 long dtrace_shim_copy_from_user(void *to, u64 from, unsigned long size);
 /* Return addresses from the caller on, in the kernel; how many. */
 unsigned int dtrace_shim_stack(unsigned long *addresses, unsigned int count);
+/* Whether it is an address of dtrace.ko's code or data. */
+bool dtrace_shim_is_own(u64 address);
 
 /*
  * Where the current task's user code stands: its next instruction and its frame
@@ -94,6 +99,15 @@ unsigned int dtrace_shim_param_deadman_ms(void);
 void dtrace_shim_deadman_arm(unsigned int ms);
 /* Waits for it; it may arm anew, and is not called any more all the same. */
 void dtrace_shim_deadman_stop(void);
+
+/* ---- the cleaner of variables; task ---- */
+/* Has dtrace_cleaner_due() called once, so much later. */
+void dtrace_shim_cleaner_arm(unsigned int ms);
+/* Returns when it is not called any more. */
+void dtrace_shim_cleaner_stop(void);
+
+/* ---- in Rust: the cleaner, in a task ---- */
+void dtrace_cleaner_due(void);
 
 /* ---- in Rust: the deadman, in a task ---- */
 void dtrace_deadman_due(void);

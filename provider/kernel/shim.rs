@@ -18,6 +18,7 @@ extern "C" {
     pub(crate) fn dtrace_shim_capable() -> bool;
     pub(crate) fn dtrace_shim_locked_down() -> c_int;
     pub(crate) fn dtrace_shim_in_compat_syscall() -> bool;
+    pub(crate) fn dtrace_shim_is_killed() -> bool;
     pub(crate) fn dtrace_shim_lock();
     pub(crate) fn dtrace_shim_unlock();
     pub(crate) fn dtrace_shim_cpus_read_lock();
@@ -44,6 +45,7 @@ extern "C" {
         -> c_long;
     pub(crate) fn dtrace_shim_copy_from_user(to: *mut c_void, from: u64, size: c_ulong) -> c_long;
     pub(crate) fn dtrace_shim_stack(addresses: *mut u64, count: c_uint) -> c_uint;
+    pub(crate) fn dtrace_shim_is_own(address: u64) -> bool;
     pub(crate) fn dtrace_shim_user_frame(pc: *mut u64, frame: *mut u64);
 
     pub(crate) fn dtrace_shim_syscall_name(abi: c_uint, number: c_uint) -> *const u8;
@@ -59,4 +61,6 @@ extern "C" {
     pub(crate) fn dtrace_shim_param_deadman_ms() -> c_uint;
     pub(crate) fn dtrace_shim_deadman_arm(ms: c_uint);
     pub(crate) fn dtrace_shim_deadman_stop();
+    pub(crate) fn dtrace_shim_cleaner_arm(ms: c_uint);
+    pub(crate) fn dtrace_shim_cleaner_stop();
 }

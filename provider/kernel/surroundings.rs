@@ -18,10 +18,15 @@ const IDLE: u64 = 1 << 63;
 /// An interrupt counts as a thread of its CPU's.
 const INTERRUPT: u64 = 1 << 62;
 
+/// Frames of our own between a program and the kernel, at most: more would be missing at a stack's end.
+const OWN_FRAMES: usize = 32;
+
+const FRAMES: usize = MAX_FRAMES as usize + OWN_FRAMES;
+
 /// One CPU's view of the kernel.
 pub(crate) struct Kernel {
     random: u64,
-    stack: [u64; MAX_FRAMES as usize],
+    stack: [u64; FRAMES],
 }
 
 impl Kernel {
@@ -30,7 +35,7 @@ impl Kernel {
         Self {
             // Any seed but 0; not the same on two CPUs.
             random: (now_ns() << 16) | cpu as u64 | 1,
-            stack: [0; MAX_FRAMES as usize],
+            stack: [0; FRAMES],
         }
     }
 }
@@ -142,11 +147,18 @@ impl Surroundings for Kernel {
         unsafe { shim::dtrace_shim_tgid() }
     }
 
+    /// From the function on that called dtrace.ko, or that was interrupted by what did.
     fn kernel_stack(&mut self, frames: usize) -> &[u64] {
-        let room = self.stack.get_mut(..frames).unwrap_or_default();
+        let wanted = frames.saturating_add(OWN_FRAMES).min(FRAMES);
+        let room = self.stack.get_mut(..wanted).unwrap_or_default();
         // SAFETY: room for as many as it is told of.
         let found = unsafe { shim::dtrace_shim_stack(room.as_mut_ptr(), room.len() as c_uint) };
-        self.stack.get(..found as usize).unwrap_or_default()
+        let found = self.stack.get(..found as usize).unwrap_or_default();
+        // SAFETY: any context, any number.
+        let is_own = |address: &&u64| unsafe { shim::dtrace_shim_is_own(**address) };
+        let own = found.iter().take_while(is_own).count();
+        let rest = found.get(own..).unwrap_or_default();
+        rest.get(..frames).unwrap_or(rest)
     }
 
     /// By frame pointers, of 64-bit code: where a program was built without, only its innermost frame

@@ -29,13 +29,14 @@ const ERRNO: usize = 9;
 /// `raw_syscalls:sys_enter`, with preemption off.
 #[no_mangle]
 extern "C" fn dtrace_sys_enter(regs: *const c_void, id: i64, ia32: bool, task: u64) {
-    let Some(call) = Call::traced(id, ia32) else {
-        return;
-    };
+    let call = Call::traced(id, ia32);
     // Relaxed: a call that began before returns were enabled has no entry, then or now.
-    if REMEMBERED.load(Relaxed) && call.returns() && TASKS.enter(task, call).is_err() {
+    if REMEMBERED.load(Relaxed) && TASKS.begin(task, call).is_err() {
         LOST.fetch_add(1, Relaxed);
     }
+    let Some(call) = call else {
+        return;
+    };
     let probe = ENABLED.get(call, Side::Entry);
     if probe == NO_PROBE {
         return;
@@ -90,6 +91,15 @@ fn registered(answer: c_int) -> Result<(), Error> {
     }
 }
 
+/// Entries leave nothing from now on, and nothing that they left stays. `sys_exit` is registered.
+fn forget() {
+    REMEMBERED.store(false, Relaxed);
+    // SAFETY: a task; the caller's promise.
+    unsafe { shim::dtrace_shim_sys_exit_unregister() };
+    // That waited for all hooks, of either end, that had begun: none is left that found it remembered.
+    TASKS.clear();
+}
+
 impl Syscall {
     fn number_of(&self, side: Side) -> &AtomicU32 {
         match side {
@@ -106,23 +116,18 @@ impl Syscall {
     fn begin(&self, side: Side) -> Result<(), Error> {
         let was_idle = self.is_idle();
         if side == Side::Return {
+            // Before entries leave anything: what one leaves, its return takes away.
+            // SAFETY: a task.
+            registered(unsafe { shim::dtrace_shim_sys_exit_register() })?;
             REMEMBERED.store(true, Relaxed);
         }
-        let mut result = Ok(());
-        if was_idle {
-            // SAFETY: a task.
-            result = registered(unsafe { shim::dtrace_shim_sys_enter_register() });
+        if !was_idle {
+            return Ok(());
         }
-        if result.is_ok() && side == Side::Return {
-            // SAFETY: a task.
-            result = registered(unsafe { shim::dtrace_shim_sys_exit_register() });
-            if result.is_err() && was_idle {
-                // SAFETY: a task; registered above.
-                unsafe { shim::dtrace_shim_sys_enter_unregister() };
-            }
-        }
+        // SAFETY: a task.
+        let result = registered(unsafe { shim::dtrace_shim_sys_enter_register() });
         if result.is_err() && side == Side::Return {
-            REMEMBERED.store(false, Relaxed);
+            forget();
         }
         result
     }
@@ -130,18 +135,11 @@ impl Syscall {
     /// After the last probe of an end was disabled. No hook of that end runs any more at return.
     fn end(&self, side: Side) {
         if side == Side::Return {
-            REMEMBERED.store(false, Relaxed);
-            // SAFETY: a task; registered in `begin`.
-            unsafe { shim::dtrace_shim_sys_exit_unregister() };
+            forget();
         }
         if self.is_idle() {
             // SAFETY: a task; registered in `begin`.
             unsafe { shim::dtrace_shim_sys_enter_unregister() };
-        }
-        if side == Side::Return {
-            // Each of the two waits for all hooks, of either end, that had begun: none is left that
-            // found it remembered.
-            TASKS.clear();
         }
     }
 }

@@ -95,6 +95,11 @@ impl ActivityWord {
         }
     }
 
+    /// Nothing fires from now on, if all probes did. Whether that was so. Any context.
+    pub(crate) fn kill_active(&self) -> bool {
+        self.step(Activity::Active, Activity::Killed)
+    }
+
     /// Nothing fires from now on. Any context.
     pub(crate) fn kill(&self) {
         // Release: as in step.

@@ -14,7 +14,7 @@ use crate::halves::Halves;
 use crate::machine::Machine;
 use crate::memory::Node;
 use crate::memory::{List, Published, Shared};
-use crate::primitive::{AtomicU32, Ordering};
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
 use crate::registry::ProbeName;
 
 type VariablesOf<M> = <<M as Machine>::Expression as Expression>::Variables;
@@ -65,7 +65,7 @@ impl<M: Machine> Running<M> {
 pub(crate) struct Consumer<M: Machine> {
     pub(crate) activity: ActivityWord,
     /// The process that traces.
-    pub(crate) process: u32,
+    process: AtomicU32,
     /// Not 0: it is traced as well.
     traces_itself: AtomicU32,
     pub(crate) running: Published<Running<M>>,
@@ -74,22 +74,34 @@ pub(crate) struct Consumer<M: Machine> {
     double_errors: AtomicU32,
     /// Fill buffers that are full.
     filled: AtomicU32,
+    /// When it began or asked for its status last, in nanoseconds.
+    heard_ns: AtomicU64,
 }
 
 impl<M: Machine> Consumer<M> {
-    pub(crate) fn new(process: u32) -> Self {
+    pub(crate) fn new(process: u32, now_ns: u64) -> Self {
         Self {
             activity: ActivityWord::new(),
-            process,
+            process: AtomicU32::new(process),
             traces_itself: AtomicU32::new(0),
             running: Published::empty(),
             errors: AtomicU32::new(0),
             double_errors: AtomicU32::new(0),
             filled: AtomicU32::new(0),
+            heard_ns: AtomicU64::new(now_ns),
         }
     }
 
-    // Relaxed in all of these: a flag any value of which is a good one, and statistics.
+    // Relaxed in all of these: a flag, a number and a time any value of which is a good one, and
+    // statistics.
+
+    pub(crate) fn process(&self) -> u32 {
+        self.process.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_process(&self, process: u32) {
+        self.process.store(process, Ordering::Relaxed);
+    }
 
     pub(crate) fn traces_itself(&self) -> bool {
         self.traces_itself.load(Ordering::Relaxed) != 0
@@ -105,6 +117,16 @@ impl<M: Machine> Consumer<M> {
             false => &self.errors,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It showed that it lives. The control side.
+    pub(crate) fn heard(&self, now_ns: u64) {
+        self.heard_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// When that was last. Any context.
+    pub(crate) fn heard_ns(&self) -> u64 {
+        self.heard_ns.load(Ordering::Relaxed)
     }
 
     pub(crate) fn count_filled(&self) {

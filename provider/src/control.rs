@@ -31,6 +31,8 @@ use dtrace_interface::Plain;
 const MAX_CONSUMERS: usize = 64;
 /// ECBs of a consumer, at most.
 const MAX_ECBS: usize = 1 << 20;
+/// ECBs of a probe, of all consumers, at most: a firing walks them all.
+const MAX_ECBS_OF_PROBE: usize = 4096;
 /// Format strings of a consumer, at most: their numbers are 16 bits wide.
 const MAX_FORMATS: usize = u16::MAX as usize;
 /// A half of a buffer is not made smaller than this where memory is short.
@@ -84,7 +86,6 @@ struct State<M: Machine> {
     key_size: usize,
     switches: u64,
     aggregation_drops: u64,
-    last_status_ns: u64,
 }
 
 /// The control side.
@@ -212,7 +213,7 @@ impl<M: Machine> Control<M> {
     // ---- consumers
 
     /// A consumer comes. `process` is whose firings are not recorded, see
-    /// [`trace_itself`](Self::trace_itself).
+    /// [`trace_itself`](Self::trace_itself) and [`set_process`](Self::set_process).
     ///
     /// # Errors
     ///
@@ -222,7 +223,8 @@ impl<M: Machine> Control<M> {
             return Err(Error::TooMany("consumers"));
         }
         let id = self.next_consumer;
-        let shared = Shared::new(Node::new(Consumer::new(process)))?;
+        let now_ns = self.framework.machine.now_ns();
+        let shared = Shared::new(Node::new(Consumer::new(process, now_ns)))?;
         let options = Options::default();
         let buffer_size = options.bytes(OptionId::BufferSize);
         self.states.push(State {
@@ -240,7 +242,6 @@ impl<M: Machine> Control<M> {
             key_size: 4,
             switches: 0,
             aggregation_drops: 0,
-            last_status_ns: self.framework.machine.now_ns(),
         })?;
         self.framework.consumers.append(shared, &mut self.writer);
         self.next_consumer = id.wrapping_add(1);
@@ -320,6 +321,20 @@ impl<M: Machine> Control<M> {
     /// `NotFound`.
     pub fn activity(&self, consumer: ConsumerId) -> Result<Activity, Error> {
         Ok(self.state(consumer)?.shared.activity.get())
+    }
+
+    /// Another process traces now, before GO: that one's firings are not recorded.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`. `Busy`: tracing.
+    pub fn set_process(&mut self, consumer: ConsumerId, process: u32) -> Result<(), Error> {
+        let shared = &self.state(consumer)?.shared;
+        if shared.activity.get() != Activity::Inactive {
+            return Err(Error::Busy);
+        }
+        shared.set_process(process);
+        Ok(())
     }
 
     /// Whether the consumer's own process is traced as well.
@@ -412,6 +427,36 @@ impl<M: Machine> Control<M> {
         }
     }
 
+    /// Runs `f`; if it fails, what it enabled and set for the consumer is taken back: ENABLE is of a whole
+    /// file or of nothing.
+    ///
+    /// # Errors
+    ///
+    /// `f`'s.
+    pub fn all_or_nothing<R, E>(
+        &mut self,
+        consumer: ConsumerId,
+        f: impl FnOnce(&mut Self) -> Result<R, E>,
+    ) -> Result<R, E> {
+        let before = self.state(consumer).map(|state| {
+            let formats = state.formats.len();
+            (state.ecbs.len(), formats, state.options, state.key_size)
+        });
+        let result = f(self);
+        if let (Err(_), Ok((ecbs, formats, options, key_size))) = (&result, before) {
+            if let Ok(at) = self.at(consumer) {
+                self.undo(at, ecbs);
+            }
+            if let Ok(state) = self.state_mut(consumer) {
+                while state.formats.len() > formats {
+                    state.formats.pop();
+                }
+                (state.options, state.key_size) = (options, key_size);
+            }
+        }
+        result
+    }
+
     fn enable_one(
         &mut self,
         at: usize,
@@ -424,6 +469,9 @@ impl<M: Machine> Control<M> {
         let (id, argument, provider) = (probe.id, probe.argument, probe.provider);
         if state.ecbs.len() >= MAX_ECBS {
             return Err(Error::TooMany("enabled probes"));
+        }
+        if probe.ecbs as usize >= MAX_ECBS_OF_PROBE {
+            return Err(Error::TooMany("clauses of a probe"));
         }
         let epid = (state.ecbs.len() as u32).saturating_add(1);
         let ecb = Shared::new(Node::new(Ecb {
@@ -471,6 +519,9 @@ impl<M: Machine> Control<M> {
         let Some(state) = self.states.get_mut(at) else {
             return;
         };
+        if state.ecbs.len() <= first {
+            return;
+        }
         let mut gone = core::mem::take(&mut state.ecbs);
         let kept = first.min(gone.len());
         self.withdraw(gone.get_mut(kept..).unwrap_or_default());
@@ -516,7 +567,7 @@ impl<M: Machine> Control<M> {
             return Err(error);
         }
         let shared = state.shared.clone();
-        state.last_status_ns = framework.machine.now_ns();
+        shared.heard(framework.machine.now_ns());
         shared.activity.step(Activity::Inactive, Activity::Warmup);
         let cpu = fire_own(&framework, BEGIN, &shared);
         shared.activity.step(Activity::Warmup, Activity::Active);
@@ -557,16 +608,6 @@ impl<M: Machine> Control<M> {
         Ok(())
     }
 
-    /// Kills each tracing consumer that has not asked for its status for `limit_ns`; how many.
-    pub fn kill_silent(&mut self, limit_ns: u64) -> usize {
-        let now = self.framework.machine.now_ns();
-        let silent = self.states.iter().filter(|state| {
-            state.shared.activity.get() == Activity::Active
-                && now.saturating_sub(state.last_status_ns) > limit_ns
-        });
-        silent.map(|state| state.shared.activity.kill()).count()
-    }
-
     /// How a consumer's tracing stands: STATUS. CPUs that came on line get their buffers here.
     ///
     /// # Errors
@@ -576,11 +617,11 @@ impl<M: Machine> Control<M> {
         let framework = self.framework.clone();
         let at = self.at(consumer)?;
         let state = self.states.get_mut(at).ok_or(Error::NotFound)?;
-        state.last_status_ns = framework.machine.now_ns();
+        state.shared.heard(framework.machine.now_ns());
         state.attend_cpus(&framework);
         let mut status = Status::ZERO;
+        state.clean(&framework);
         if let Some(running) = &state.running {
-            running.variables.clean(&|| framework.sync());
             let drops = running.variables.drops();
             status.dynamic_drops = drops.full;
             status.dynamic_rinsing_drops = drops.rinsing;
@@ -592,6 +633,24 @@ impl<M: Machine> Control<M> {
         status.killed = (activity == Activity::Killed).into();
         status.exiting = (activity == Activity::Draining).into();
         Ok(status)
+    }
+
+    /// Variables that probes gave up may be used again. In how many nanoseconds it is to be called next, by
+    /// the option `cleanrate`; None: no consumer that traces needs it.
+    pub fn clean(&mut self) -> Option<u64> {
+        const SHORTEST_NS: u64 = 1_000_000;
+        let framework = &self.framework;
+        let tracing = self.states.iter().filter(|state| {
+            matches!(
+                state.shared.activity.get(),
+                Activity::Warmup | Activity::Active | Activity::Draining
+            )
+        });
+        let rates = tracing.filter_map(|state| {
+            let rate = state.options.get(OptionId::CleanRate).max(SHORTEST_NS);
+            state.clean(framework).then_some(rate)
+        });
+        rates.min()
     }
 
     /// Takes a CPU's principal buffer over and gives its bytes to `copy`, once: BUFSNAP. A CPU without
@@ -689,6 +748,7 @@ impl<M: Machine> Control<M> {
             return Err(Error::Invalid);
         }
         state.attend_cpus(&framework);
+        state.clean(&framework);
         let buffers = state.buffers.get(cpu).cloned().flatten();
         Ok((framework, buffers))
     }
@@ -952,6 +1012,12 @@ impl<M: Machine> State<M> {
         Ok(())
     }
 
+    /// See [`Control::clean`].
+    fn clean(&self, framework: &Framework<M>) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.variables.clean(&|| framework.sync()))
+    }
+
     /// Buffers for CPUs that came on line. Without memory their firings are dropped, and counted.
     fn attend_cpus(&mut self, framework: &Framework<M>) {
         framework.machine.hold_cpus();
@@ -970,5 +1036,19 @@ impl<M: Machine> Control<M> {
     pub fn buffer_sizes(&self, consumer: ConsumerId) -> Result<(usize, usize), Error> {
         let state = self.state(consumer)?;
         Ok((state.buffer_size, state.aggregation_size))
+    }
+
+    /// Whether a half of the principal buffers, and one of the aggregation buffers, fits into so many bytes
+    /// of a client: asked before a snapshot, which gives all that there is.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`. `Invalid`: it does not.
+    pub fn has_room(&self, consumer: ConsumerId, room: (usize, usize)) -> Result<(), Error> {
+        let (principal, aggregation) = self.buffer_sizes(consumer)?;
+        match principal <= room.0 && aggregation <= room.1 {
+            true => Ok(()),
+            false => Err(Error::Invalid),
+        }
     }
 }

@@ -16,8 +16,15 @@ pub trait Expression: Send + Sync + Sized + 'static {
     /// The type of its value.
     fn result(&self) -> DifType;
 
-    /// A clause begins: clause-local variables are as if never written.
+    /// A firing begins: what its expressions may do together is bounded from here.
+    fn begin_firing(environment: &mut Self::Environment);
+
+    /// The clauses of a consumer at one firing begin: clause-local variables are as if never written. They
+    /// stay from clause to clause.
     fn begin(environment: &mut Self::Environment);
+
+    /// One clause begins: all scratch memory is free.
+    fn begin_clause(environment: &mut Self::Environment);
 
     /// Its value, or the address of it if that is by reference.
     ///
@@ -50,8 +57,9 @@ pub trait Variables: Send + Sync + 'static {
     fn drops(&self) -> DynamicDrops;
 
     /// Called from time to time by the control side: what probes gave up may be used again. `sync`
-    /// returns when every firing that was on is over.
-    fn clean(&self, sync: &dyn Fn());
+    /// returns when every firing that was on is over; it is not called where nothing was given up. False:
+    /// these variables never need it.
+    fn clean(&self, sync: &dyn Fn()) -> bool;
 }
 
 /// Dynamic variables that were dropped, by reason.
@@ -98,7 +106,9 @@ impl Variables for () {
         DynamicDrops::default()
     }
 
-    fn clean(&self, _: &dyn Fn()) {}
+    fn clean(&self, _: &dyn Fn()) -> bool {
+        false
+    }
 }
 
 /// Whether a type's size makes sense in a record; its bytes there.

@@ -16,6 +16,10 @@ use crate::machine::{Machine, Surroundings};
 use crate::memory::{Chain, Node};
 use crate::point::{reach, Point};
 
+/// What the ECBs of one firing may do, together, in words of records and actions. One that begins when
+/// nothing is left is a drop. What expressions may do they count themselves.
+const FIRING_WORDS: usize = 1 << 17;
+
 /// An expression failed: in which action (0: the predicate), and of what.
 struct Failure {
     action: u64,
@@ -31,6 +35,10 @@ struct Hands<'a, 'b, M: Machine> {
     pen: &'a mut Pen<'b, Half>,
     aggregation_pen: &'a mut Pen<'b, AggregationHalf>,
     environment: &'a mut M::Environment,
+    /// Whose clauses ran last; null: none did yet.
+    consumer: *const Node<Consumer<M>>,
+    /// Of [`FIRING_WORDS`].
+    left: usize,
 }
 
 impl<M: Machine> Framework<M> {
@@ -71,7 +79,10 @@ impl<M: Machine> Framework<M> {
                 pen,
                 aggregation_pen,
                 environment,
+                consumer: core::ptr::null(),
+                left: FIRING_WORDS,
             };
+            M::Expression::begin_firing(hands.environment);
             for ecb in chain.walk(inside) {
                 reach(Point::EcbSeen);
                 if only.is_some_and(|only| !core::ptr::eq(only, &*ecb.consumer)) {
@@ -89,7 +100,8 @@ impl<M: Machine> Framework<M> {
         self.leave(cpu, entered);
     }
 
-    /// dtrace:::ERROR of the consumer whose ECB failed.
+    /// dtrace:::ERROR of the consumer whose ECB failed. Its clauses are further ones of the same firing: they
+    /// see the clause-local variables, and leave them to those that come after.
     fn fire_error(&self, failed: &Ecb<M>, failure: &Failure, hands: &mut Hands<'_, '_, M>) {
         let Some(chain) = self.slots.get(ERROR) else {
             return;
@@ -178,7 +190,7 @@ fn run_ecb<M: Machine>(
         return Ok(Outcome::Inactive);
     }
     if ecb.role == Role::Any
-        && hands.environment.process() == consumer.process
+        && hands.environment.process() == consumer.process()
         && !consumer.traces_itself()
     {
         return Ok(Outcome::SelfFiltered);
@@ -186,6 +198,12 @@ fn run_ecb<M: Machine>(
     let Some(buffers) = running.buffers(inside) else {
         return Ok(Outcome::Drop);
     };
+    if hands.left == 0 {
+        buffers.principal.write(hands.pen, Half::dropped);
+        return Ok(Outcome::Drop);
+    }
+    let words = (ecb.clause.size / 8).saturating_add(ecb.clause.steps.len());
+    hands.left = hands.left.saturating_sub(words.saturating_add(1));
     let site = Site {
         cpu: inside.cpu(),
         probe: ecb.probe,
@@ -194,7 +212,12 @@ fn run_ecb<M: Machine>(
         args,
         variables: &running.variables,
     };
-    M::Expression::begin(hands.environment);
+    let whose: *const Node<Consumer<M>> = &**consumer;
+    if !core::ptr::eq(whose, hands.consumer) {
+        M::Expression::begin(hands.environment);
+        hands.consumer = whose;
+    }
+    M::Expression::begin_clause(hands.environment);
     if let Some(predicate) = &ecb.clause.predicate {
         let holds = predicate.value(&site, hands.environment);
         let holds = holds.map_err(|fault| {
@@ -236,11 +259,7 @@ fn run_ecb<M: Machine>(
                 false => Outcome::Record,
             });
         }
-        let keep = if ecb.role == Role::End {
-            0
-        } else {
-            running.keep
-        };
+        let keep = (ecb.role != Role::End).then_some(running.keep);
         let room = half.reserve(clause.size, clause.align, keep, |epid| {
             running.size_of(epid)
         });

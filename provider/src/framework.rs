@@ -83,6 +83,30 @@ impl<M: Machine> Framework<M> {
         self.cpus.get(cpu).map_or(0, Cpu::nested)
     }
 
+    /// Ends the tracing of each consumer that has not asked for its status for `limit_ns`; how many. Task.
+    ///
+    /// It needs nothing that the control side holds, which may be what tracing keeps from going on:
+    /// consumers are looked at from inside a firing of no probe.
+    pub fn kill_silent(&self, limit_ns: u64) -> usize {
+        let now_ns = self.machine.now_ns();
+        let irqs = self.machine.irqs_off();
+        let mut killed = 0_usize;
+        let cpu = self.cpus.get(self.machine.this_cpu());
+        if let Some((cpu, mut entered)) = cpu.and_then(|cpu| Some((cpu, cpu.enter()?))) {
+            entered.with(|inside, _, _, _| {
+                for consumer in self.consumers.walk(inside) {
+                    let is_silent = now_ns.saturating_sub(consumer.heard_ns()) > limit_ns;
+                    if is_silent && consumer.activity.kill_active() {
+                        killed = killed.saturating_add(1);
+                    }
+                }
+            });
+            self.leave(cpu, entered);
+        }
+        self.machine.irqs_restore(irqs);
+        killed
+    }
+
     /// Waits until every firing that is under way on any CPU is over. Task, CPUs not held.
     ///
     /// A cross-call's answer is not enough: it may come from inside a firing. So the call says which

@@ -70,13 +70,14 @@ impl Half {
     }
 
     /// Room for `size` bytes at a multiple of `align`, a power of two of 8 at most; an error and a drop if
-    /// there is none. `keep` bytes stay free at the end (fill). `size_of` tells a record's bytes by its
+    /// there is none. `keep` bytes stay free at the end (fill), and once a record found no room no other is
+    /// taken, however small; END's alone, which comes without `keep`, gets what is left. `size_of` tells a record's bytes by its
     /// EPID (ring). Probe context; bounded by the records overwritten.
     pub(crate) fn reserve(
         &mut self,
         size: usize,
         align: usize,
-        keep: usize,
+        keep: Option<usize>,
         size_of: impl Fn(u32) -> usize,
     ) -> Result<Room, NoRoom> {
         if self.is_closed {
@@ -92,7 +93,10 @@ impl Half {
                 self.drops = self.drops.saturating_add(1);
                 return Err(NoRoom::Full);
             }
-            BufferPolicy::Fill if end > capacity.saturating_sub(keep) => {
+            BufferPolicy::Fill
+                if end > capacity.saturating_sub(keep.unwrap_or(0))
+                    || (self.is_filled && keep.is_some()) =>
+            {
                 return Err(match core::mem::replace(&mut self.is_filled, true) {
                     true => NoRoom::Full,
                     false => NoRoom::JustFilled,
@@ -161,6 +165,11 @@ impl Half {
     pub(crate) fn abandon(&mut self, room: Room) {
         self.room(room).fill(0);
         self.failed();
+    }
+
+    /// A firing was dropped before it asked for room.
+    pub(crate) fn dropped(&mut self) {
+        self.drops = self.drops.saturating_add(1);
     }
 
     /// A firing failed without a record.

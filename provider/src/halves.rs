@@ -11,6 +11,8 @@
 //! I2. The other is the consumer's: only the control side touches it, one at a time ([`Writer`]).
 //! I3. Only the owner steps `switches`, only with the pen, so never within a firing; and only when the
 //!     consumer asked, which hands its half over clean.
+//! I4. A wish names the count it was made at and is fulfilled at that count only: one that was asked again,
+//!     and lands while it is being fulfilled, names a count that is past and does nothing.
 
 use crate::cpu::Pen;
 use crate::memory::Writer;
@@ -22,7 +24,8 @@ pub(crate) struct Halves<H> {
     cpu: usize,
     halves: [UnsafeCell<H>; 2],
     switches: OwnWord,
-    /// The consumer asked within a firing. Its own CPU's.
+    /// One more than the count of switches at which the consumer asked within a firing; 0: it did not.
+    /// Its own CPU's.
     wanted: OwnCpu,
 }
 
@@ -66,7 +69,6 @@ impl<H> Halves<H> {
     pub(crate) fn switch_from(&self, before: u64, pen: &mut Pen<'_, H>) {
         // Relaxed: own CPU.
         if self.switches.load(Ordering::Relaxed) == before {
-            self.wanted.set(false);
             self.switch(pen);
         }
     }
@@ -84,16 +86,14 @@ impl<H> Halves<H> {
     /// A cross-call landed in a firing: to be switched at its end, unless that was done since the count
     /// was `before`. Its own CPU.
     pub(crate) fn want_from(&self, before: u64) {
-        // Relaxed: own CPU.
-        if self.switches.load(Ordering::Relaxed) == before {
-            self.wanted.set(true);
-        }
+        self.wanted.put(before.wrapping_add(1));
     }
 
-    /// Switches if that was wanted. Its own CPU.
+    /// Switches if that was wanted at the count as it is now. Its own CPU.
     pub(crate) fn serve(&self, pen: &mut Pen<'_, H>) {
-        if self.wanted.is_set() {
-            self.wanted.set(false);
+        // Relaxed: own CPU.
+        let now = self.switches.load(Ordering::Relaxed);
+        if self.wanted.get() == now.wrapping_add(1) {
             self.switch(pen);
         }
     }

@@ -45,8 +45,10 @@ impl Options {
         }
     }
 
-    /// Sets an option. False if the value is out of its range.
+    /// Sets an option. False if the value is out of its range. Sizes of buffers become a multiple of 8, and
+    /// 8 at least: DOFGET tells the size that a snapshot may have.
     pub(crate) fn set(&mut self, option: OptionId, value: u64) -> bool {
+        let mut value = value;
         let fits = match option {
             OptionId::BufferSize | OptionId::AggregationSize | OptionId::DynamicVariableSize => {
                 (1..=MAX_BUFFER).contains(&value)
@@ -56,6 +58,9 @@ impl Options {
             OptionId::StackFrames | OptionId::UserStackFrames => value <= u64::from(MAX_FRAMES),
             _ => true,
         };
+        if matches!(option, OptionId::BufferSize | OptionId::AggregationSize) {
+            value = (value & !7).max(8);
+        }
         if fits {
             self.put(option, value);
         }
@@ -89,8 +94,8 @@ impl Options {
             .map(|cpu| cpu as usize)
     }
 
-    /// Bytes of an option rounded up to 8, as a memory size.
+    /// Bytes of an option, as a memory size.
     pub(crate) fn bytes(&self, option: OptionId) -> usize {
-        (self.get(option).min(MAX_BUFFER) as usize).next_multiple_of(8)
+        self.get(option).min(MAX_BUFFER) as usize
     }
 }

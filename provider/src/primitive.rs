@@ -65,7 +65,7 @@ impl Tracked {
     }
 }
 
-/// A flag that only its own CPU reads or writes.
+/// A word that only its own CPU reads or writes.
 ///
 /// An NMI on that CPU may come between any two accesses and use the flag too, so it is an atomic;
 /// nobody else looks, so no ordering beyond the compiler's is asked for.
@@ -77,20 +77,30 @@ impl OwnCpu {
     }
 
     #[inline]
-    pub(crate) fn is_set(&self) -> bool {
+    pub(crate) fn get(&self) -> u64 {
         compiler_fence(Ordering::SeqCst);
         // Relaxed: own CPU only.
         let value = self.0.load(Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
-        value != 0
+        value
+    }
+
+    #[inline]
+    pub(crate) fn put(&self, value: u64) {
+        compiler_fence(Ordering::SeqCst);
+        // Relaxed: own CPU only.
+        self.0.store(value, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        self.get() != 0
     }
 
     #[inline]
     pub(crate) fn set(&self, value: bool) {
-        compiler_fence(Ordering::SeqCst);
-        // Relaxed: own CPU only.
-        self.0.store(u64::from(value), Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
+        self.put(u64::from(value));
     }
 }
 

@@ -187,6 +187,25 @@ fn error_fires_for_the_consumer_that_failed() {
 }
 
 #[test]
+fn the_process_that_begins_tracing_is_not_traced() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("test:::", None, [trace(argument(0))]))
+        .unwrap();
+    control.set_process(consumer, 2).unwrap();
+    control.go(consumer).unwrap();
+    assert_eq!(control.set_process(consumer, 1), Err(Error::Busy));
+    for process in [1, 2] {
+        as_process(process);
+        control.framework().fire(4, &args(0));
+    }
+    as_process(100);
+    let counts = control.counts(consumer, 0, None).unwrap();
+    assert_eq!((counts.records, counts.self_filtered), (1, 1));
+}
+
+#[test]
 fn an_error_in_error_ends_there() {
     let (mut control, _) = framework(&["a"]);
     let consumer = control.open(1).unwrap();
@@ -620,12 +639,147 @@ fn the_silent_are_killed() {
     control
         .enable(consumer, clause("test:::", None, []))
         .unwrap();
+    let waiting = control.open(1).unwrap();
     control.go(consumer).unwrap();
-    assert_eq!(control.kill_silent(u64::MAX), 0);
-    control.kill(consumer).unwrap();
+    // Only this test looks at the time.
+    let at = |ns| NOW_NS.store(ns, std::sync::atomic::Ordering::Relaxed);
+    at(10);
+    control.status(consumer).unwrap();
+    at(20);
+    let framework = control.framework().clone();
+    assert_eq!(framework.kill_silent(10), 0);
+    assert_eq!(framework.kill_silent(9), 1);
+    assert_eq!(framework.kill_silent(9), 0);
+    assert_eq!(control.activity(waiting), Ok(Activity::Inactive));
     control.framework().fire(4, &args(0));
     assert_eq!(control.status(consumer).unwrap().killed, 1);
     assert_eq!(control.counts(consumer, 1, None).unwrap().inactive, 1);
     assert_eq!(control.stop(consumer), Ok(0));
     assert_eq!(control.activity(consumer), Ok(Activity::Killed));
+}
+
+#[test]
+fn a_buffer_is_as_large_as_its_option_says() {
+    let (mut control, _) = framework(&["a"]);
+    for (asked, size) in [(1, 8), (8, 8), (23, 16), (24, 24), (4097, 4096)] {
+        let consumer = control.open(1).unwrap();
+        for option in [OptionId::BufferSize, OptionId::AggregationSize] {
+            control.set_option(consumer, option.raw(), asked).unwrap();
+            assert_eq!(control.options(consumer).unwrap().get(option), size);
+        }
+        let actions = [action(ActionKind::Count, None)];
+        control
+            .enable(consumer, clause("test:::", None, actions))
+            .unwrap();
+        control.go(consumer).unwrap();
+        let size = size as usize;
+        assert_eq!(control.buffer_sizes(consumer), Ok((size, size)));
+        assert_eq!(control.has_room(consumer, (size, size)), Ok(()));
+        for room in [(size - 1, size), (size, size - 1)] {
+            assert_eq!(control.has_room(consumer, room), Err(Error::Invalid));
+        }
+        control.close(consumer);
+    }
+}
+
+#[test]
+fn a_filled_buffer_takes_no_smaller_record() {
+    let (mut control, _) = framework(&["a", "b"]);
+    let consumer = control.open(1).unwrap();
+    for (option, value) in [
+        (OptionId::BufferSize, 24 + 16 + 16),
+        (OptionId::BufferPolicy, BufferPolicy::Fill.raw()),
+    ] {
+        control.set_option(consumer, option.raw(), value).unwrap();
+    }
+    let large = || [trace(argument(0)), trace(argument(0))];
+    let small = || [trace(argument(0))];
+    control
+        .enable(consumer, clause("::a:", None, large()))
+        .unwrap();
+    for pattern in ["::b:", "dtrace:::END"] {
+        control
+            .enable(consumer, clause(pattern, None, small()))
+            .unwrap();
+    }
+    control.go(consumer).unwrap();
+    // 24 bytes; no room for 24 more; 16 would fit.
+    for probe in [4, 4, 5] {
+        control.framework().fire(probe, &args(1));
+    }
+    assert_eq!(control.status(consumer).unwrap().filled, 1);
+    assert_eq!(control.counts(consumer, 2, None).unwrap().drops, 1);
+    control.stop(consumer).unwrap();
+    let (_, bytes) = snap(&mut control, consumer, 0);
+    assert_eq!((bytes.len(), word(&bytes, 0), word(&bytes, 24)), (40, 1, 3));
+}
+
+#[test]
+fn a_firing_does_so_much_and_no_more() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    // 512 words each, and a few.
+    let long = || {
+        let mut bytes = string("");
+        bytes.result.size = 4096;
+        [trace(bytes)]
+    };
+    for _ in 0..300 {
+        control
+            .enable(consumer, clause("::a:", None, long()))
+            .unwrap();
+    }
+    control.go(consumer).unwrap();
+    for firing in 1..3 {
+        control.framework().fire(4, &args(0));
+        let counts = control.counts(consumer, 0, None).unwrap();
+        assert!(counts.is_whole());
+        assert_eq!(counts.records, 256 * firing);
+        assert_eq!(counts.drops, 44 * firing);
+        assert_eq!(snap(&mut control, consumer, 0).0.drops, 44);
+    }
+}
+
+#[test]
+fn a_probe_has_so_many_clauses_and_no_more() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    for _ in 0..4096 {
+        control.enable(consumer, clause("::a:", None, [])).unwrap();
+    }
+    let more = control.enable(consumer, clause("::a:", None, []));
+    assert_eq!(more, Err(Error::TooMany("clauses of a probe")));
+}
+
+#[test]
+fn clauses_that_are_enabled_together_stay_together() {
+    let (mut control, recorder) = framework(&["a", "b"]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("::a:", None, [trace(argument(0))]))
+        .unwrap();
+    recorder.take();
+    let mut printed = trace(argument(0));
+    printed.format = Some(list(*b"x"));
+    printed.kind = ActionKind::Printf;
+    recorder
+        .refuses
+        .store(5, std::sync::atomic::Ordering::Relaxed);
+    let result = control.all_or_nothing(consumer, |control| {
+        control.set_option(consumer, OptionId::StringSize.raw(), 8)?;
+        assert_eq!(
+            control.enable(consumer, clause("::a:", None, [printed])),
+            Ok(1)
+        );
+        control.enable(consumer, clause("::b:", None, []))
+    });
+    assert!(result.is_err());
+    let string_size = control.options(consumer).unwrap().get(OptionId::StringSize);
+    assert_eq!(string_size, 256);
+    assert_eq!(control.format(consumer, 1), Err(Error::NotFound));
+    assert!(control.enabled_probe(consumer, 1).is_ok());
+    assert!(control.enabled_probe(consumer, 2).is_err());
+    control.go(consumer).unwrap();
+    control.framework().fire(4, &args(0));
+    assert_eq!(control.counts(consumer, 0, None).unwrap().hits, 1);
 }

@@ -20,10 +20,17 @@ pub fn models() -> Vec<Model> {
              records only, each of them once, in order",
         |at| switches(at, 1),
     ));
+    models.extend(firing_models_at(
+        &[Point::SwitchBegun, Point::Switched, Point::Served, Point::Left],
+        "probe_asked_again",
+        "a call lands in a firing, and the one that asks again at this step of the switch at its end: \
+             it is switched once",
+        |at| switches([Point::Reserved].into_iter().chain(at), 1),
+    ));
     models
 }
 
-fn switches(at: Option<Point>, count: usize) {
+fn switches(at: impl IntoIterator<Item = Point>, count: usize) {
     let mut probes = Probes::new();
     let consumer = probes.consumer();
     probes.control.go(consumer).unwrap();

@@ -35,12 +35,35 @@ pub struct Machine<'a> {
     tokens: Tokens,
 }
 
-/// How far a clause is: what its programs took of scratch, and where `strtok` stands. Who cannot
-/// keep a [`Machine`] from one program to the next keeps this.
-#[derive(Debug, Clone, Copy, Default)]
+/// How far a firing and its clause are: what the firing may still touch, what the clause's programs took of
+/// scratch, and where `strtok` stands. Who cannot keep a [`Machine`] from one program to the next keeps this.
+#[derive(Debug, Clone, Copy)]
 pub struct Progress {
     used: usize,
+    left: u32,
     tokens: Tokens,
+}
+
+/// A firing that begins.
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            used: 0,
+            left: MAX_TOUCHED,
+            tokens: Tokens::default(),
+        }
+    }
+}
+
+impl Progress {
+    /// Where the next clause of the same firing begins: scratch is free, what was touched stays touched.
+    #[must_use]
+    pub fn next_clause(self) -> Self {
+        Self {
+            left: self.left,
+            ..Self::default()
+        }
+    }
 }
 
 /// What the last comparison found.
@@ -113,11 +136,11 @@ impl<'a> Machine<'a> {
     /// For a clause that came so far, with the same memory.
     #[inline]
     pub fn resume(memory: Memory<'a>, tuple: &'a mut Tuple, progress: Progress) -> Self {
-        let Progress { used, tokens } = progress;
+        let Progress { used, left, tokens } = progress;
         Self {
             memory,
             used,
-            left: 0,
+            left,
             registers: [0; REGISTERS],
             comparison: Comparison::NONE,
             tuple,
@@ -129,6 +152,7 @@ impl<'a> Machine<'a> {
     pub fn progress(&self) -> Progress {
         Progress {
             used: self.used,
+            left: self.left,
             tokens: self.tokens,
         }
     }
@@ -143,7 +167,6 @@ impl<'a> Machine<'a> {
         self.registers = [0; REGISTERS];
         self.comparison = Comparison::NONE;
         self.tuple.depth = 0;
-        self.left = MAX_TOUCHED;
         let mut at: u32 = 0;
         loop {
             let fault = |trouble: Trouble| Fault {
@@ -197,7 +220,6 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         let string = program.object.return_type.kind == TYPE_STRING;
-        self.left = MAX_TOUCHED;
         let mut access = self.access(program, environment);
         if !string {
             return access.read(Space::Kernel, value, into).map_err(fault);
@@ -515,13 +537,15 @@ impl<'a> Machine<'a> {
         let (cpu, store) = (self.memory.cpu, self.memory.store);
         let mut access = self.access(program, environment);
         let key = access.free();
+        let mut looked = 0;
         let found = store.and_then(|store| {
-            let found = store.find(cpu, key.get(..length)?)?;
+            let found = store.find_counted(cpu, key.get(..length)?, &mut looked)?;
             match slot.by_ref {
                 true => Some(Window::Dynamic.address(found.word.saturating_mul(8))),
                 false => store.read(found.word),
             }
         });
+        access.spend(u64::from(looked).saturating_mul(8))?;
         Ok(found.unwrap_or(0))
     }
 
@@ -541,15 +565,18 @@ impl<'a> Machine<'a> {
         };
         let mut access = self.access(program, environment);
         let key = access.free().get(..length).unwrap_or_default();
+        let mut looked = 0;
         if value == 0 {
-            store.remove(cpu, key);
-            return Ok(());
+            store.remove_counted(cpu, key, &mut looked);
+            return access.spend(u64::from(looked).saturating_mul(8));
         }
         let first = match slot.by_ref {
             true => 0,
             false => value,
         };
-        let Some(found) = store.find_or_insert(cpu, key, slot.data_words(), first) else {
+        let found = store.find_or_insert_counted(cpu, key, slot.data_words(), first, &mut looked);
+        access.spend(u64::from(looked).saturating_mul(8))?;
+        let Some(found) = found else {
             return Ok(());
         };
         if !slot.by_ref {
@@ -645,7 +672,8 @@ impl KeyBuilder {
         &mut self,
         access: &mut Access<'_, '_, E>,
         word: u64,
-    ) -> Result<(), FaultKind> {
+    ) -> Result<(), Trouble> {
+        access.spend(8)?;
         self.room(access, 8)?.copy_from_slice(&word.to_ne_bytes());
         Ok(())
     }

@@ -14,8 +14,8 @@ use crate::Environment;
 /// this, so never across a page.
 pub(crate) const LINE: usize = 64;
 
-/// Bytes a program may read, write and clear in one run, together: a program of many long copies
-/// would hold up its CPU else. What asks for more is an illegal operation.
+/// Bytes that all programs of a firing may read, write, clear and search, together: many long copies would
+/// hold up their CPU else. What asks for more is an illegal operation.
 pub const MAX_TOUCHED: u32 = 1 << 20;
 
 /// What a clause's programs may use in one firing, lent by the caller.
@@ -42,7 +42,7 @@ pub(crate) struct Access<'m, 'a, E> {
     pub(crate) memory: &'m mut Memory<'a>,
     /// Bytes of scratch in use.
     pub(crate) used: &'m mut usize,
-    /// Bytes this program may still touch.
+    /// Bytes this firing may still touch.
     pub(crate) left: &'m mut u32,
     pub(crate) strings: &'m [u8],
     pub(crate) environment: &'m mut E,

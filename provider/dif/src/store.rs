@@ -207,7 +207,12 @@ impl<'a> Store<'a> {
 
     /// Looks for a key, `8 n` bytes. In a firing.
     pub fn find(&self, cpu: u32, key: &[u8]) -> Option<Found> {
-        match self.search(cpu, key, hash(key)) {
+        self.find_counted(cpu, key, &mut 0)
+    }
+
+    /// As [`Store::find`]; adds the words it looked at to `looked`.
+    pub(crate) fn find_counted(&self, cpu: u32, key: &[u8], looked: &mut u32) -> Option<Found> {
+        match self.search(cpu, key, hash(key), looked) {
             Search::At { chunk, .. } => Some(self.found(chunk, false)),
             Search::Absent { .. } | Search::Disturbed => None,
         }
@@ -222,10 +227,22 @@ impl<'a> Store<'a> {
         data_words: u32,
         first: u64,
     ) -> Option<Found> {
+        self.find_or_insert_counted(cpu, key, data_words, first, &mut 0)
+    }
+
+    /// As [`Store::find_or_insert`]; adds the words it looked at to `looked`.
+    pub(crate) fn find_or_insert_counted(
+        &self,
+        cpu: u32,
+        key: &[u8],
+        data_words: u32,
+        first: u64,
+        looked: &mut u32,
+    ) -> Option<Found> {
         let hash = hash(key);
         let mut filled = None;
         for _ in 0..TRIES {
-            let head = match self.search(cpu, key, hash) {
+            let head = match self.search(cpu, key, hash, looked) {
                 Search::At { chunk, .. } => {
                     // Another CPU was faster. Nobody saw our chunk, but the free lists take nothing
                     // in a firing (I3).
@@ -264,8 +281,13 @@ impl<'a> Store<'a> {
 
     /// Removes a key; whether it was there and this call removed it. In a firing.
     pub fn remove(&self, cpu: u32, key: &[u8]) -> bool {
+        self.remove_counted(cpu, key, &mut 0)
+    }
+
+    /// As [`Store::remove`]; adds the words it looked at to `looked`.
+    pub(crate) fn remove_counted(&self, cpu: u32, key: &[u8], looked: &mut u32) -> bool {
         let hash = hash(key);
-        let Search::At { chunk, from } = self.search(cpu, key, hash) else {
+        let Search::At { chunk, from } = self.search(cpu, key, hash, looked) else {
             return false;
         };
         let Some(next) = self.field(chunk, NEXT) else {
@@ -278,7 +300,7 @@ impl<'a> Store<'a> {
         }
         if !self.unlink(cpu, from, chunk, old) {
             // Its predecessor changed: a search takes it out, this one or a later one.
-            self.search(cpu, key, hash);
+            self.search(cpu, key, hash, looked);
         }
         true
     }
@@ -299,6 +321,11 @@ impl<'a> Store<'a> {
                 rinsing.store(list, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Whether a rinse and a reclaim would give something back. Any context; a hint.
+    pub fn needs_cleaning(&self) -> bool {
+        [DIRTY, RINSING].into_iter().any(|list| self.any(list))
     }
 
     /// Gives rinsed chunks back to the free lists. A grace period lies between [`Store::rinse`] and
@@ -341,7 +368,7 @@ impl<'a> Store<'a> {
     }
 
     /// Goes along the chain of `hash`, takes removed chunks out, ends at `key`.
-    fn search(&self, cpu: u32, key: &[u8], hash: u64) -> Search {
+    fn search(&self, cpu: u32, key: &[u8], hash: u64, looked: &mut u32) -> Search {
         let bucket = self.bucket_index(hash);
         'again: for _ in 0..TRIES {
             let Some(word) = self.memory.get(bucket) else {
@@ -358,6 +385,7 @@ impl<'a> Store<'a> {
                 let Some(word) = self.field(chunk, NEXT) else {
                     return Search::Disturbed;
                 };
+                *looked = looked.saturating_add(HEADER_WORDS as u32);
                 // Acquire search:B, as above.
                 let next = word.load(Ordering::Acquire);
                 if next & MARK != 0 {
@@ -370,8 +398,11 @@ impl<'a> Store<'a> {
                     }
                     continue;
                 }
-                if self.load(chunk, HASH) == hash && self.has_key(chunk, key) {
-                    return Search::At { chunk, from };
+                if self.load(chunk, HASH) == hash {
+                    *looked = looked.saturating_add((key.len() / 8) as u32);
+                    if self.has_key(chunk, key) {
+                        return Search::At { chunk, from };
+                    }
                 }
                 from = self.index(chunk, NEXT);
                 at = next;
@@ -432,20 +463,22 @@ impl<'a> Store<'a> {
 
     /// Which kind of drop it is that no chunk is free.
     fn what_is_short(&self) -> usize {
-        // Relaxed: a hint for the reader of the counts.
-        let any = |list| {
-            (0..self.shape.cpus).any(|cpu| {
-                self.cpu(cpu, list)
-                    .is_some_and(|word| word.load(Ordering::Relaxed) != NONE)
-            })
-        };
-        if any(DIRTY) {
+        if self.any(DIRTY) {
             2
-        } else if any(RINSING) {
+        } else if self.any(RINSING) {
             1
         } else {
             0
         }
+    }
+
+    /// Whether a CPU's list of this kind holds a chunk.
+    fn any(&self, list: usize) -> bool {
+        // Relaxed: a hint.
+        (0..self.shape.cpus).any(|cpu| {
+            self.cpu(cpu, list)
+                .is_some_and(|word| word.load(Ordering::Relaxed) != NONE)
+        })
     }
 
     /// A free chunk of this CPU's, else of another's.
@@ -597,8 +630,14 @@ fn word_of(bytes: &[u8]) -> u64 {
 }
 
 fn hash(key: &[u8]) -> u64 {
-    // The odd factor spreads each word over the upper bits, which choose the bucket.
-    key.chunks_exact(8).fold(0, |hash: u64, word| {
-        (hash.rotate_left(23) ^ word_of(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+    // The odd factor spreads each word over the upper bits; the shift brings those down again, so that every
+    // bit of a word takes part in what the next one is mixed with and in the bits that choose the bucket.
+    let mix = |hash: u64| {
+        let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    };
+    key.chunks_exact(8)
+        .fold(key.len() as u64, |hash: u64, word| {
+            mix(hash.rotate_left(23) ^ word_of(word))
+        })
 }

@@ -17,6 +17,28 @@ use std::os::fd::AsRawFd;
 /// Files that are open at a time.
 const FILES: usize = 4;
 
+/// GO and STOP that cannot answer do nothing: what they would have begun or ended can be, afterwards.
+fn unanswered() {
+    let file = open();
+    let mut cpu = 0_i32;
+    let good = (&raw mut cpu) as u64;
+    // SAFETY: the kernel writes an i32 to `good`; it refuses the other address.
+    let ask =
+        |request: u32, at: u64| match unsafe { sys::ioctl(file.as_raw_fd(), request.into(), at) } {
+            0.. => 0,
+            _ => Error::last_os_error().raw_os_error().unwrap_or(0),
+        };
+    const EFAULT: i32 = 14;
+    for request in [ioctl::GO, ioctl::STOP] {
+        assert_eq!(ask(request, 8), EFAULT);
+        assert_eq!(
+            ask(request, good),
+            0,
+            "it was done, and its answer was lost"
+        );
+    }
+}
+
 /// All requests that the module knows.
 const REQUESTS: &[(&str, u32)] = &[
     ("PROVIDER", ioctl::PROVIDER),
@@ -54,6 +76,7 @@ fn main() {
     let mut words = std::env::args().skip(1).map(|word| word.parse::<u64>());
     let mut word = |default| words.next().and_then(Result::ok).unwrap_or(default);
     let (calls, seed) = (word(100_000), word(1));
+    unanswered();
     let mut random = Random::new(seed);
     let mut arena = Arena::new();
     let programs = programs::all();

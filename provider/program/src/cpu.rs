@@ -22,7 +22,7 @@ pub struct Cpu<E> {
     pub(crate) tuple: Owned<Tuple>,
     /// What the clause's programs so far left for the next one.
     pub(crate) progress: Progress,
-    /// The clock, read once in a clause.
+    /// The clock, read once in a firing.
     pub(crate) timestamp: Option<u64>,
 }
 
@@ -40,14 +40,23 @@ impl<E> Cpu<E> {
         })
     }
 
-    /// A clause begins: its variables are as if never written.
+    /// A firing begins: what its programs may touch is whole.
+    pub(crate) fn begin_firing(&mut self) {
+        self.progress = Progress::default();
+    }
+
+    /// The clauses of a consumer begin: their variables are as if never written.
     pub(crate) fn begin(&mut self) {
         if let Some(used) = self.locals.get_mut(..self.used_locals) {
             used.fill(0);
         }
         self.used_locals = 0;
-        self.progress = Progress::default();
         self.timestamp = None;
+    }
+
+    /// A clause begins: scratch is free.
+    pub(crate) fn begin_clause(&mut self) {
+        self.progress = self.progress.next_clause();
     }
 }
 

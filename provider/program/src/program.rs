@@ -150,8 +150,16 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         self.return_type
     }
 
+    fn begin_firing(cpu: &mut Cpu<E>) {
+        cpu.begin_firing();
+    }
+
     fn begin(cpu: &mut Cpu<E>) {
         cpu.begin();
+    }
+
+    fn begin_clause(cpu: &mut Cpu<E>) {
+        cpu.begin_clause();
     }
 
     fn value(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {

@@ -146,11 +146,15 @@ impl Variables for State {
         sum
     }
 
-    fn clean(&self, sync: &dyn Fn()) {
-        if let Some(store) = self.store() {
+    fn clean(&self, sync: &dyn Fn()) -> bool {
+        let Some(store) = self.store() else {
+            return false;
+        };
+        if store.needs_cleaning() {
             store.rinse();
             sync();
             store.reclaim();
         }
+        true
     }
 }

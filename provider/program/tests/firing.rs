@@ -5,6 +5,7 @@ use dif::{BuiltIn, Environment, FaultKind};
 use dif_assembler::assemble;
 use dof::{ActionSpec, ProbeSpec};
 use dtrace_interface::action::ActionKind;
+use dtrace_interface::options::OptionId;
 use dtrace_program::{clauses, Cpu, Program, State};
 use dtrace_provider::{
     Called, ConsumerId, Control, Error, Expression, Machine, Options, Provider, Surroundings,
@@ -138,23 +139,44 @@ fn trace(text: &str) -> ActionSpec {
 
 /// Enables a clause at the probe and begins.
 fn begin(control: &mut Control<Host>, predicate: Option<&str>, actions: &[&str]) -> ConsumerId {
+    // Not the tracer's own process.
+    let consumer = control.open(99).unwrap();
+    enable(control, consumer, predicate, actions);
+    control.go(consumer).unwrap();
+    consumer
+}
+
+/// Enables a clause at the probe.
+fn enable(
+    control: &mut Control<Host>,
+    consumer: ConsumerId,
+    predicate: Option<&str>,
+    actions: &[&str],
+) {
+    enable_at(control, consumer, "n", predicate, actions);
+}
+
+/// Enables a clause at the probe of that name.
+fn enable_at(
+    control: &mut Control<Host>,
+    consumer: ConsumerId,
+    name: &str,
+    predicate: Option<&str>,
+    actions: &[&str],
+) {
     let probes = [ProbeSpec {
-        name: "n".to_owned(),
+        name: name.to_owned(),
         ..ProbeSpec::default()
     }];
     let predicate = predicate.map(|text| assemble(text).unwrap());
     let actions = actions.iter().map(|text| trace(text));
     let program = dof::Program::new().clause(probes, predicate, actions);
     let file = program.to_bytes().unwrap();
-    // Not the tracer's own process.
-    let consumer = control.open(99).unwrap();
     let description = dof::load(&file).unwrap();
     let mut clauses = clauses(&description, 256).unwrap();
     while let Some(clause) = clauses.pop() {
         assert_eq!(control.enable(consumer, clause), Ok(1));
     }
-    control.go(consumer).unwrap();
-    consumer
 }
 
 /// The bytes of all records.
@@ -241,6 +263,55 @@ fn global_variables_stay_and_clause_local_ones_do_not() {
     control.close(consumer);
 }
 
+const NEXT_LOCAL: &str =
+    ".local l: int64\nldls 0x500, %r1; setx 1, %r2; add %r1, %r2, %r1; stls %r1, 0x500; ret %r1";
+
+#[test]
+fn clause_local_variables_and_the_clock_stay_from_clause_to_clause_of_a_firing() {
+    let (mut control, probe) = framework();
+    let clock = "ldgs timestamp, %r1; ret %r1";
+    let consumers = [control.open(99).unwrap(), control.open(98).unwrap()];
+    for consumer in consumers {
+        enable(&mut control, consumer, None, &[NEXT_LOCAL, clock]);
+        enable(&mut control, consumer, None, &[NEXT_LOCAL, clock]);
+    }
+    for consumer in consumers {
+        control.go(consumer).unwrap();
+    }
+    fire(&control, probe, &[]);
+    fire(&control, probe, &[]);
+    for (consumer, clocks) in consumers.into_iter().zip([[1, 3], [2, 4]]) {
+        let bytes = taken(&mut control, consumer);
+        let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+        let found: Vec<_> = (0..4)
+            .map(|n| (word(24 * n + 8), word(24 * n + 16)))
+            .collect();
+        let [first, second] = clocks;
+        assert_eq!(found, [(1, first), (2, first), (1, second), (2, second)]);
+        control.close(consumer);
+    }
+}
+
+#[test]
+fn an_error_between_clauses_leaves_clause_local_variables() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    enable(&mut control, consumer, None, &[NEXT_LOCAL]);
+    let fails = "setx 16, %r1; ldx [%r1], %r2; ret %r2";
+    enable(&mut control, consumer, None, &[fails]);
+    enable_at(&mut control, consumer, "ERROR", None, &[NEXT_LOCAL]);
+    enable(&mut control, consumer, None, &[NEXT_LOCAL]);
+    control.go(consumer).unwrap();
+    fire(&control, probe, &[]);
+    let bytes = taken(&mut control, consumer);
+    let found: Vec<_> = bytes
+        .chunks_exact(16)
+        .map(|record| u64::from_ne_bytes(record[8..].try_into().unwrap()))
+        .collect();
+    assert_eq!(found, [1, 2, 3]);
+    control.close(consumer);
+}
+
 #[test]
 fn what_a_clause_allocates_is_there_to_its_end() {
     let (mut control, probe) = framework();
@@ -301,4 +372,71 @@ fn a_program_that_breaks_a_rule_is_named() {
     let description = dof::load(&file).unwrap();
     let unfit = clauses::<Fake>(&description, 256).err().unwrap();
     assert!(unfit.to_string().contains("instruction 1"), "{unfit}");
+}
+
+#[test]
+fn the_programs_of_a_firing_touch_so_much_and_no_more() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    // 2 * 4000 bytes, ten times.
+    let mut copies =
+        ".returns int64\nsetx 8000, %r1; allocs %r1, %r2; setx 4000, %r3; add %r2, %r3, %r4"
+            .to_owned();
+    for _ in 0..10 {
+        copies += "; copys %r2, %r3, %r4";
+    }
+    copies += "; ret %r0";
+    for _ in 0..20 {
+        enable(&mut control, consumer, None, &[&copies]);
+    }
+    control.go(consumer).unwrap();
+    for firing in 1..3 {
+        fire(&control, probe, &[]);
+        let counts = control.counts(consumer, 0, None).unwrap();
+        // 88,000 bytes each.
+        let whole = u64::from(dif::MAX_TOUCHED) / 88_000;
+        assert_eq!(
+            (counts.records, counts.errors),
+            (whole * firing, (20 - whole) * firing)
+        );
+    }
+    control.close(consumer);
+}
+
+#[test]
+fn variables_that_were_given_up_are_used_again() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    control
+        .set_option(consumer, OptionId::DynamicVariableSize.raw(), 1024)
+        .unwrap();
+    // self->v = arg0, which 0 removes.
+    let store = ".thread v: int64\nldgs arg0, %r1; stts %r1, 0x500; ret %r1";
+    enable(&mut control, consumer, None, &[store]);
+    control.go(consumer).unwrap();
+    let ways: [fn(&mut Control<Host>, ConsumerId); 4] = [
+        |control, consumer| {
+            control.status(consumer).unwrap();
+        },
+        |control, consumer| {
+            taken(control, consumer);
+        },
+        |control, consumer| {
+            control
+                .aggregation_snapshot(consumer, 0, |_| Ok(()))
+                .unwrap();
+        },
+        |control, _| assert_eq!(control.clean(), Some(9_900_990)),
+    ];
+    for round in 0..100 {
+        fire(&control, probe, &[1]);
+        fire(&control, probe, &[0]);
+        ways[round % 4](&mut control, consumer);
+    }
+    let status = control.status(consumer).unwrap();
+    let drops = status.dynamic_drops + status.dynamic_dirty_drops + status.dynamic_rinsing_drops;
+    assert_eq!(drops, 0);
+    control.stop(consumer).unwrap();
+    assert_eq!(control.clean(), None);
+    control.close(consumer);
 }

@@ -70,6 +70,18 @@ impl Tasks {
         }
     }
 
+    /// `task`, which is the current one, begins `call`: it is in that one if its return will come, else
+    /// (it exits, or the call has no number that is traced) in none.
+    pub fn begin(&self, task: u64, call: Option<Call>) -> Result<(), Full> {
+        match call.filter(|call| call.returns()) {
+            Some(call) => self.enter(task, call),
+            None => {
+                self.leave(task);
+                Ok(())
+            }
+        }
+    }
+
     /// `task`, which is the current one, leaves the call it is in: that one, or None if it is in none.
     pub fn leave(&self, task: u64) -> Option<Call> {
         let mine = self.find(task)?;
@@ -159,6 +171,21 @@ mod tests {
         assert_eq!(tasks.count(), 1);
         assert_eq!(tasks.leave(task(1)), Some(call(2)));
         assert_eq!(tasks.leave(task(1)), None);
+    }
+
+    #[test]
+    fn a_call_that_is_not_recorded_does_not_keep_the_one_before() {
+        let tasks = table();
+        // Its return was not seen.
+        tasks.begin(task(1), Some(call(39))).unwrap();
+        tasks.begin(task(1), None).unwrap();
+        assert_eq!(tasks.leave(task(1)), None);
+        // A task that exits leaves no word for one that gets its address.
+        tasks.begin(task(1), Some(call(39))).unwrap();
+        tasks.begin(task(1), Some(call(60))).unwrap();
+        assert_eq!(tasks.count(), 0);
+        tasks.begin(task(1), Some(call(39))).unwrap();
+        assert_eq!(tasks.leave(task(1)), Some(call(39)));
     }
 
     #[test]

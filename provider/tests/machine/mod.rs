@@ -135,7 +135,11 @@ impl Expression for Test {
         self.result
     }
 
+    fn begin_firing(_: &mut Environment) {}
+
     fn begin(_: &mut Environment) {}
+
+    fn begin_clause(_: &mut Environment) {}
 
     fn value(&self, site: &Site<'_, ()>, _: &mut Environment) -> Result<u64, Fault> {
         (self.run)(site.args)

@@ -87,6 +87,25 @@ ticks=$(grep -c '"type":"record"' /tmp/ticks)
 [ "$ticks" -ge 10 ] || fail "$ticks ticks in two seconds"
 echo "ticks: $ticks"
 
+# A stack begins where the kernel called dtrace.ko, and the caller is that function's.
+rm -f /tmp/out
+dtrace -n syscall:vmlinux:getppid:entry --record stack -o /tmp/out -c "calls getppid 5" || fail "stack: status $?"
+grep -q 'vmlinux`' /tmp/out || { cat /tmp/out; fail "a stack without the kernel"; }
+grep 'dtrace`' /tmp/out && fail "a stack with dtrace.ko"
+rm -f /tmp/out
+dtrace --json -n syscall:vmlinux:getppid:entry --record execname,caller,stackdepth,stack -o /tmp/out \
+	-c "calls getppid 5" || fail "caller: status $?"
+same "callers" $(records calls '"caller":"\(0x[0-9a-f]*\)".*"stack":\["0x[0-9a-f]*","\1"') $((5 * cpus))
+same "stacks without depth" $(records calls '"stackdepth":0,') 0
+
+# A timer finds tasks at every point of their end, those that were reaped too: they have no parent then.
+rm -f /tmp/out
+dtrace --json -n profile:::profile-4999 --record execname,pid,ppid -o /tmp/out -c "calls fork 20000" ||
+	fail "ppid: status $?"
+found=$(records calls .)
+[ "$found" -gt 0 ] || fail "no tick in 20000 processes"
+echo "ticks in processes that end: $found, $(records calls '"ppid":0[,}]') of which without a parent"
+
 # A CPU goes and comes back: what it recorded is there, and what it records then.
 last=$((cpus - 1))
 rm -f /tmp/out
@@ -100,6 +119,13 @@ echo 1 >/sys/devices/system/cpu/cpu$last/online || fail "CPU $last stays offline
 calls getppid 100
 wait $tracer || fail "hotplug: status $?"
 same "entries with a CPU that went and came" $(records calls .) $((100 * (3 * cpus - 1)))
+
+# Buffers for which there is no memory are refused, and nobody is killed for them.
+half=$(awk '/^MemTotal:/ { half = int($2 * 6 / 10); print half > 1048576 ? 1048576 : half }' /proc/meminfo)
+dtrace -q -n BEGIN -x bufresize=manual -x bufsize=${half}k -c true 2>/tmp/said &&
+	fail "buffers of $half kB, twice for each CPU"
+cat /tmp/said
+dmesg | grep -q "oom-killer" && fail "processes were killed for buffers"
 
 # What is in use stays.
 rmmod xcall 2>/dev/null && fail "xcall.ko went while it was used"
