@@ -536,7 +536,9 @@ impl<M: Machine> Control<M> {
     ///
     /// # Errors
     ///
-    /// `Busy`: it has begun before. No memory, also with smaller buffers (unless `bufresize` is manual).
+    /// `Busy`: it has begun before. `TooMany`: END's records do not fit into a fill buffer. No memory, also
+    /// with smaller buffers (unless `bufresize` is manual); a fill buffer is not made smaller than END's
+    /// records.
     pub fn go(&mut self, consumer: ConsumerId) -> Result<usize, Error> {
         let at = self.at(consumer)?;
         let framework = self.framework.clone();
@@ -895,6 +897,10 @@ impl<M: Machine> State<M> {
                 keep = keep.saturating_add(clause.size.saturating_add(8));
             }
         }
+        let is_filled_once = self.options.policy() == BufferPolicy::Fill;
+        if is_filled_once && keep > self.options.bytes(OptionId::BufferSize) {
+            return Err(Error::TooMany("bytes of END's records in a fill buffer"));
+        }
         let variables = {
             // Not an iterator of iterators: its type's name is longer than objtool takes.
             let mut programs = List::new();
@@ -954,6 +960,10 @@ impl<M: Machine> State<M> {
                     };
                     self.buffer_size = half(self.buffer_size);
                     self.aggregation_size = half(self.aggregation_size);
+                    let keep = self.running.as_ref().map_or(0, |running| running.keep);
+                    if self.options.policy() == BufferPolicy::Fill && keep > self.buffer_size {
+                        return Err(Error::OutOfMemory);
+                    }
                 }
                 result => return result,
             }

@@ -764,3 +764,22 @@ fn clauses_that_are_enabled_together_stay_together() {
     control.framework().fire(4, &args(0));
     assert_eq!(control.counts(consumer, 0, None).unwrap().hits, 1);
 }
+
+#[test]
+fn a_fill_buffer_without_room_for_end_is_refused() {
+    for (size, result) in [(16, None), (24, Some(0))] {
+        let (mut control, _) = framework(&["a"]);
+        let consumer = control.open(1).unwrap();
+        for (option, value) in [
+            (OptionId::BufferSize, size),
+            (OptionId::BufferPolicy, BufferPolicy::Fill.raw()),
+        ] {
+            control.set_option(consumer, option.raw(), value).unwrap();
+        }
+        control
+            .enable(consumer, clause("dtrace:::END", None, [trace(argument(0))]))
+            .unwrap();
+        assert_eq!(control.go(consumer).ok(), result);
+        assert_eq!(control.stop(consumer).ok(), result);
+    }
+}
