@@ -904,7 +904,14 @@ impl<M: Machine> State<M> {
         let variables = {
             // Not an iterator of iterators: its type's name is longer than objtool takes.
             let mut programs = List::new();
+            let mut previous = core::ptr::null();
             for own in &self.ecbs {
+                // A clause's ECBs stand together: its programs are checked once.
+                let clause: *const Clause<_> = &*own.ecb.clause;
+                if core::ptr::eq(clause, previous) {
+                    continue;
+                }
+                previous = clause;
                 for program in own.ecb.clause.expressions() {
                     programs.push(program)?;
                 }
