@@ -994,12 +994,15 @@ impl<M: Machine> State<M> {
                 _ => 0,
             };
             let (size, key) = (self.aggregation_size, self.key_size);
+            // What fired here while there was no buffer: the first snapshot tells it.
+            let early = self.ecbs.iter().filter_map(|own| {
+                let counters = own.ecb.counters.get(cpu)?;
+                Some(counters.read().drops)
+            });
+            let mut first = Half::new(self.buffer_size, policy)?;
+            first.begin_with(early.fold(0, u64::saturating_add));
             let buffers = Shared::new(CpuBuffers {
-                principal: Halves::new(
-                    cpu,
-                    Half::new(self.buffer_size, policy)?,
-                    Half::new(second, policy)?,
-                ),
+                principal: Halves::new(cpu, first, Half::new(second, policy)?),
                 aggregation: Halves::new(
                     cpu,
                     AggregationHalf::new(size, key)?,
