@@ -83,6 +83,8 @@ struct State<M: Machine> {
     buffers: List<Option<Shared<CpuBuffers>>>,
     buffer_size: usize,
     aggregation_size: usize,
+    /// The largest of both that a CPU has: one may have got its buffers before memory was short.
+    largest: (usize, usize),
     key_size: usize,
     switches: u64,
     aggregation_drops: u64,
@@ -239,6 +241,7 @@ impl<M: Machine> Control<M> {
             buffers: List::new(),
             buffer_size,
             aggregation_size: 0,
+            largest: (0, 0),
             key_size: 4,
             switches: 0,
             aggregation_drops: 0,
@@ -948,6 +951,7 @@ impl<M: Machine> State<M> {
         }
         self.running = None;
         self.buffers = List::new();
+        self.largest = (0, 0);
     }
 
     /// Buffers for the CPUs that are on line; smaller ones where memory is short. CPUs held.
@@ -1010,6 +1014,8 @@ impl<M: Machine> State<M> {
                 ),
             })?;
             *place = Some(buffers.clone());
+            let (principal, aggregation) = self.largest;
+            self.largest = (principal.max(self.buffer_size), aggregation.max(size));
             if let Some(published) = running.cpus.get(cpu) {
                 let old = published.replace(Some(buffers), &framework.clock);
                 debug_assert!(old.is_none());
@@ -1033,15 +1039,19 @@ impl<M: Machine> State<M> {
 }
 
 impl<M: Machine> Control<M> {
-    /// Bytes of a half of this consumer's principal buffers and aggregation buffers: at GO they may have
-    /// become smaller than the options say.
+    /// Bytes of a half of this consumer's principal buffers and aggregation buffers, the largest of any CPU:
+    /// at GO they may have become smaller than the options say.
     ///
     /// # Errors
     ///
     /// `NotFound`.
     pub fn buffer_sizes(&self, consumer: ConsumerId) -> Result<(usize, usize), Error> {
         let state = self.state(consumer)?;
-        Ok((state.buffer_size, state.aggregation_size))
+        let (principal, aggregation) = state.largest;
+        Ok((
+            principal.max(state.buffer_size),
+            aggregation.max(state.aggregation_size),
+        ))
     }
 
     /// Whether a half of the principal buffers, and one of the aggregation buffers, fits into so many bytes
