@@ -86,6 +86,14 @@ impl Bench {
         }
     }
 
+    /// CPU 0: a call lands here.
+    fn land(&self) {
+        while self.word.load(Ordering::Acquire) != ASKED {
+            thread::yield_now();
+        }
+        self.run(DONE);
+    }
+
     /// CPU 0: nothing more to do.
     fn go_away(&self) {
         loop {
@@ -362,16 +370,27 @@ impl Probes {
         })
     }
 
-    /// CPU 0 fires each of `values`; a call may land at each of the points `at` of each firing.
-    pub fn fires(
-        &self,
-        at: impl IntoIterator<Item = Point>,
-        values: &'static [u64],
-    ) -> thread::JoinHandle<()> {
-        let at: Vec<Point> = at.into_iter().collect();
+    /// CPU 0 fires each of `values`; a call may land at `at` of each firing.
+    pub fn fires(&self, at: Option<Point>, values: &'static [u64]) -> thread::JoinHandle<()> {
         self.on_cpu_0(move |bench, framework| {
             set_hook(Box::new(move |point| {
-                bench.reached(point, at.iter().copied().find(|at| *at == point));
+                bench.reached(point, at);
+            }));
+            for value in values {
+                framework.fire(PROBE, &args(*value));
+            }
+        })
+    }
+
+    /// CPU 0 fires each of `values`; a call lands at the first of the points `at` that it comes to, one at
+    /// the next then, and so on: it waits for them there.
+    pub fn fires_asked_at(&self, at: Vec<Point>, values: &'static [u64]) -> thread::JoinHandle<()> {
+        self.on_cpu_0(move |bench, framework| {
+            let mut left = at.into_iter().peekable();
+            set_hook(Box::new(move |point| {
+                if left.next_if_eq(&point).is_some() {
+                    bench.land();
+                }
             }));
             for value in values {
                 framework.fire(PROBE, &args(*value));

@@ -83,6 +83,8 @@ struct State<M: Machine> {
     buffers: List<Option<Shared<CpuBuffers>>>,
     buffer_size: usize,
     aggregation_size: usize,
+    /// The largest of both that a CPU has: one may have got its buffers before memory was short.
+    largest: (usize, usize),
     key_size: usize,
     switches: u64,
     aggregation_drops: u64,
@@ -239,6 +241,7 @@ impl<M: Machine> Control<M> {
             buffers: List::new(),
             buffer_size,
             aggregation_size: 0,
+            largest: (0, 0),
             key_size: 4,
             switches: 0,
             aggregation_drops: 0,
@@ -550,7 +553,9 @@ impl<M: Machine> Control<M> {
     ///
     /// # Errors
     ///
-    /// `Busy`: it has begun before. No memory, also with smaller buffers (unless `bufresize` is manual).
+    /// `Busy`: it has begun before. `TooMany`: END's records do not fit into a fill buffer. No memory, also
+    /// with smaller buffers (unless `bufresize` is manual); a fill buffer is not made smaller than END's
+    /// records.
     pub fn go(&mut self, consumer: ConsumerId) -> Result<usize, Error> {
         let at = self.at(consumer)?;
         let framework = self.framework.clone();
@@ -909,10 +914,21 @@ impl<M: Machine> State<M> {
                 keep = keep.saturating_add(clause.size.saturating_add(8));
             }
         }
+        let is_filled_once = self.options.policy() == BufferPolicy::Fill;
+        if is_filled_once && keep > self.options.bytes(OptionId::BufferSize) {
+            return Err(Error::TooMany("bytes of END's records in a fill buffer"));
+        }
         let variables = {
             // Not an iterator of iterators: its type's name is longer than objtool takes.
             let mut programs = List::new();
+            let mut previous = core::ptr::null();
             for own in &self.ecbs {
+                // A clause's ECBs stand together: its programs are checked once.
+                let clause: *const Clause<_> = &*own.ecb.clause;
+                if core::ptr::eq(clause, previous) {
+                    continue;
+                }
+                previous = clause;
                 for program in own.ecb.clause.expressions() {
                     programs.push(program)?;
                 }
@@ -949,6 +965,7 @@ impl<M: Machine> State<M> {
         }
         self.running = None;
         self.buffers = List::new();
+        self.largest = (0, 0);
     }
 
     /// Buffers for the CPUs that are on line; smaller ones where memory is short. CPUs held.
@@ -968,6 +985,10 @@ impl<M: Machine> State<M> {
                     };
                     self.buffer_size = half(self.buffer_size);
                     self.aggregation_size = half(self.aggregation_size);
+                    let keep = self.running.as_ref().map_or(0, |running| running.keep);
+                    if self.options.policy() == BufferPolicy::Fill && keep > self.buffer_size {
+                        return Err(Error::OutOfMemory);
+                    }
                 }
                 result => return result,
             }
@@ -991,12 +1012,15 @@ impl<M: Machine> State<M> {
                 _ => 0,
             };
             let (size, key) = (self.aggregation_size, self.key_size);
+            // What fired here while there was no buffer: the first snapshot tells it.
+            let early = self.ecbs.iter().filter_map(|own| {
+                let counters = own.ecb.counters.get(cpu)?;
+                Some(counters.read().drops)
+            });
+            let mut first = Half::new(self.buffer_size, policy)?;
+            first.begin_with(early.fold(0, u64::saturating_add));
             let buffers = Shared::new(CpuBuffers {
-                principal: Halves::new(
-                    cpu,
-                    Half::new(self.buffer_size, policy)?,
-                    Half::new(second, policy)?,
-                ),
+                principal: Halves::new(cpu, first, Half::new(second, policy)?),
                 aggregation: Halves::new(
                     cpu,
                     AggregationHalf::new(size, key)?,
@@ -1004,6 +1028,8 @@ impl<M: Machine> State<M> {
                 ),
             })?;
             *place = Some(buffers.clone());
+            let (principal, aggregation) = self.largest;
+            self.largest = (principal.max(self.buffer_size), aggregation.max(size));
             if let Some(published) = running.cpus.get(cpu) {
                 let old = published.replace(Some(buffers), &framework.clock);
                 debug_assert!(old.is_none());
@@ -1027,15 +1053,19 @@ impl<M: Machine> State<M> {
 }
 
 impl<M: Machine> Control<M> {
-    /// Bytes of a half of this consumer's principal buffers and aggregation buffers: at GO they may have
-    /// become smaller than the options say.
+    /// Bytes of a half of this consumer's principal buffers and aggregation buffers, the largest of any CPU:
+    /// at GO they may have become smaller than the options say.
     ///
     /// # Errors
     ///
     /// `NotFound`.
     pub fn buffer_sizes(&self, consumer: ConsumerId) -> Result<(usize, usize), Error> {
         let state = self.state(consumer)?;
-        Ok((state.buffer_size, state.aggregation_size))
+        let (principal, aggregation) = state.largest;
+        Ok((
+            principal.max(state.buffer_size),
+            aggregation.max(state.aggregation_size),
+        ))
     }
 
     /// Whether a half of the principal buffers, and one of the aggregation buffers, fits into so many bytes

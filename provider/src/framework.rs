@@ -130,7 +130,7 @@ impl<M: Machine> Framework<M> {
                 match self.machine.call(number, &look) {
                     // Off line: it runs nothing.
                     Called::Offline => break,
-                    Called::NotReached => self.machine.pause(),
+                    Called::NotReached => self.let_cpus_change(),
                     Called::Ran => {
                         // Odd: a firing. 0: none.
                         let firing = seen.load(Ordering::Relaxed);
@@ -165,7 +165,10 @@ impl<M: Machine> Framework<M> {
                 Called::Ran => {}
                 // It runs nothing and stays so while the CPUs are held: on its behalf.
                 Called::Offline => ask(),
-                Called::NotReached => self.machine.pause(),
+                Called::NotReached => {
+                    self.let_cpus_change();
+                    continue;
+                }
             }
             for _ in 0..LOOKS {
                 if switches() != before {
@@ -175,6 +178,13 @@ impl<M: Machine> Framework<M> {
             }
         }
         self.machine.release_cpus();
+    }
+
+    /// A pause without the CPUs, which the caller holds: one that takes no calls may be on its way off line.
+    fn let_cpus_change(&self) {
+        self.machine.release_cpus();
+        self.machine.pause();
+        self.machine.hold_cpus();
     }
 
     /// The call of a switch, on `cpu` or on its behalf. Interrupts off, NMI-safe.

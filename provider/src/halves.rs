@@ -112,3 +112,31 @@ impl<H> Halves<H> {
         half.with_mut(|half| f(unsafe { &mut *half }))
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::Halves;
+    use crate::cpu::Cpu;
+    use crate::point::{set_hook, Point};
+    use std::boxed::Box;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_wish_that_is_made_while_it_is_fulfilled_is_the_same_one() {
+        let halves = Arc::new(Halves::new(0, 0_u32, 0_u32));
+        let cpu = Cpu::new(0, ());
+        let mut entered = cpu.enter::<u32, u32>().unwrap();
+        let late = halves.clone();
+        set_hook(Box::new(move |point| {
+            if point == Point::SwitchBegun {
+                late.want_from(0);
+            }
+        }));
+        halves.want_from(0);
+        for _ in 0..2 {
+            halves.serve(&mut entered.pen);
+            assert_eq!(halves.switches(), 1);
+        }
+        cpu.leave(entered);
+    }
+}

@@ -24,16 +24,16 @@ pub enum Point {
     Switched,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, test)))]
 #[inline(always)]
 pub(crate) fn reach(_: Point) {}
 
-#[cfg(loom)]
+#[cfg(any(loom, test))]
 pub(crate) use model::reach;
-#[cfg(loom)]
+#[cfg(any(loom, test))]
 pub use model::{set_hook, Hook};
 
-#[cfg(loom)]
+#[cfg(any(loom, test))]
 mod model {
     use super::Point;
     use std::boxed::Box;
@@ -42,7 +42,12 @@ mod model {
     /// What a model does at the points its thread passes.
     pub type Hook = Box<dyn FnMut(Point)>;
 
-    loom::thread_local! {
+    #[cfg(loom)]
+    use loom::thread_local;
+    #[cfg(not(loom))]
+    use std::thread_local;
+
+    thread_local! {
         static HOOK: RefCell<Option<Hook>> = RefCell::new(None);
     }
 

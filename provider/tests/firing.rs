@@ -503,7 +503,9 @@ fn a_cpu_that_comes_on_line_gets_its_buffer() {
     let counts = control.counts(consumer, 1, Some(2)).unwrap();
     assert_eq!((counts.drops, counts.records), (1, 1));
     set_offline(&[2]);
-    assert_eq!(snap(&mut control, consumer, 2).0.size, 4, "read off line");
+    let (snapshot, _) = snap(&mut control, consumer, 2);
+    assert_eq!(snapshot.size, 4, "read off line");
+    assert_eq!(snapshot.drops, 1, "of before it had a buffer");
 }
 
 #[test]
@@ -782,4 +784,39 @@ fn clauses_that_are_enabled_together_stay_together() {
     control.go(consumer).unwrap();
     control.framework().fire(4, &args(0));
     assert_eq!(control.counts(consumer, 0, None).unwrap().hits, 1);
+}
+
+#[test]
+fn a_fill_buffer_without_room_for_end_is_refused() {
+    for (size, result) in [(16, None), (24, Some(0))] {
+        let (mut control, _) = framework(&["a"]);
+        let consumer = control.open(1).unwrap();
+        for (option, value) in [
+            (OptionId::BufferSize, size),
+            (OptionId::BufferPolicy, BufferPolicy::Fill.raw()),
+        ] {
+            control.set_option(consumer, option.raw(), value).unwrap();
+        }
+        control
+            .enable(consumer, clause("dtrace:::END", None, [trace(argument(0))]))
+            .unwrap();
+        assert_eq!(control.go(consumer).ok(), result);
+        assert_eq!(control.stop(consumer).ok(), result);
+    }
+}
+
+#[test]
+fn who_waits_for_a_cpu_that_takes_no_calls_lets_it_go_off_line() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("test:::", None, []))
+        .unwrap();
+    control.go(consumer).unwrap();
+    let before = HELD_PAUSES.get();
+    UNREACHED.set(3);
+    control.framework().sync();
+    UNREACHED.set(1);
+    snap(&mut control, consumer, 1);
+    assert_eq!((UNREACHED.get(), HELD_PAUSES.get()), (0, before));
 }

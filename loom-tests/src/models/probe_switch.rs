@@ -4,6 +4,8 @@
 use super::{firing_models_at, Model};
 use crate::probes::{Probes, POINTS};
 use dtrace_provider::model::Point;
+use dtrace_provider::ConsumerId;
+use loom::thread::JoinHandle;
 
 pub fn models() -> Vec<Model> {
     let mut models = firing_models_at(
@@ -21,20 +23,32 @@ pub fn models() -> Vec<Model> {
         |at| switches(at, 1),
     ));
     models.extend(firing_models_at(
-        &[Point::SwitchBegun, Point::Switched, Point::Served, Point::Left],
+        &[Point::SwitchBegun],
         "probe_asked_again",
         "a call lands in a firing, and the one that asks again at this step of the switch at its end: \
              it is switched once",
-        |at| switches([Point::Reserved].into_iter().chain(at), 1),
+        |at| {
+            let mut probes = Probes::new();
+            let consumer = probes.consumer();
+            probes.control.go(consumer).unwrap();
+            let points = [Point::Reserved].into_iter().chain(at).collect();
+            let cpu = probes.fires_asked_at(points, &[10, 11]);
+            read_all(probes, consumer, cpu, 1);
+        },
     ));
     models
 }
 
-fn switches(at: impl IntoIterator<Item = Point>, count: usize) {
+fn switches(at: Option<Point>, count: usize) {
     let mut probes = Probes::new();
     let consumer = probes.consumer();
     probes.control.go(consumer).unwrap();
     let cpu = probes.fires(at, &[10, 11]);
+    read_all(probes, consumer, cpu, count);
+}
+
+/// Takes CPU 0's half over `count` times while it fires, and once when it has gone.
+fn read_all(mut probes: Probes, consumer: ConsumerId, cpu: JoinHandle<()>, count: usize) {
     let mut read = vec![];
     for _ in 0..count {
         read.extend(probes.snapshot(consumer));

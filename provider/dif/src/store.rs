@@ -449,7 +449,8 @@ impl<'a> Store<'a> {
             }
         };
         put(HASH, hash);
-        put(SIZES, u64::from(data_words) | (u64::from(key_words) << 32));
+        // A stale pointer into the chunk finds no data meanwhile, so it does not get at the key.
+        put(SIZES, 0);
         put(HEADER_WORDS, first);
         let data_end = HEADER_WORDS + data_words as usize;
         for field in HEADER_WORDS + 1..data_end {
@@ -458,6 +459,7 @@ impl<'a> Store<'a> {
         for (field, word) in (data_end..).zip(key.chunks_exact(8)) {
             put(field, word_of(word));
         }
+        put(SIZES, u64::from(data_words) | (u64::from(key_words) << 32));
         Some(chunk)
     }
 

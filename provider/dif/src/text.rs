@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Subroutines on strings.
 
+use crate::address::Window;
 use crate::fault::{FaultKind, Trouble};
 use crate::instruction::Space;
 use crate::machine::Tokens;
@@ -362,10 +363,13 @@ pub(crate) fn token<E: Environment>(
         (word.unwrap_or_default() >> (byte % 64)) & 1 != 0
     };
     if string != 0 {
-        *tokens = Tokens {
-            rest: string,
-            length: length(access, string)?,
+        let length = length(access, string)?;
+        // A string of this program's own is another one in the next program: that goes on with a copy.
+        let rest = match Window::of(string) {
+            Some((Window::Strings, _)) => copied(access, string, length)?,
+            _ => string,
         };
+        *tokens = Tokens { rest, length };
     }
     let Tokens { rest, length } = *tokens;
     if rest == 0 {

@@ -440,3 +440,17 @@ fn variables_that_were_given_up_are_used_again() {
     assert_eq!(control.clean(), None);
     control.close(consumer);
 }
+
+#[test]
+fn strtok_goes_on_in_the_next_program() {
+    let (mut control, probe) = framework();
+    let first = ".returns string\nsets \"ab,cd,ef\", %r1; sets \",\", %r2; flushts; pushtr string, %r0, %r1; pushtr string, %r0, %r2; call strtok, %r3; ret %r3";
+    let next = ".returns string\nsets \"-----------,\", %r4; sets \",\", %r2; flushts; pushtr string, %r0, %r0; pushtr string, %r0, %r2; call strtok, %r3; ret %r3";
+    let consumer = begin(&mut control, None, &[first, next, next]);
+    fire(&control, probe, &[]);
+    let bytes = taken(&mut control, consumer);
+    for (at, token) in [b"ab\0", b"cd\0", b"ef\0"].into_iter().enumerate() {
+        assert_eq!(bytes[4 + 256 * at..][..3], *token);
+    }
+    control.close(consumer);
+}

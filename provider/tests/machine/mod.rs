@@ -23,6 +23,11 @@ thread_local! {
     /// What happens while the control side pauses: the interrupted firing goes on.
     static ON_PAUSE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
     pub static PAUSES: Cell<u32> = const { Cell::new(0) };
+    /// Calls that reach nobody from now on.
+    pub static UNREACHED: Cell<u32> = const { Cell::new(0) };
+    static HELD: Cell<bool> = const { Cell::new(false) };
+    /// Pauses with CPUs held.
+    pub static HELD_PAUSES: Cell<u32> = const { Cell::new(0) };
 }
 
 /// From now on this thread is that CPU.
@@ -73,14 +78,23 @@ unsafe impl Machine for Bench {
         if OFFLINE.with_borrow(|offline| offline.contains(&cpu)) {
             return Called::Offline;
         }
+        if UNREACHED.get() > 0 {
+            UNREACHED.set(UNREACHED.get() - 1);
+            return Called::NotReached;
+        }
         let from = CPU.replace(cpu);
         function();
         CPU.set(from);
         Called::Ran
     }
 
-    fn hold_cpus(&self) {}
-    fn release_cpus(&self) {}
+    fn hold_cpus(&self) {
+        assert!(!HELD.replace(true));
+    }
+
+    fn release_cpus(&self) {
+        assert!(HELD.replace(false));
+    }
 
     fn is_online(&self, cpu: usize) -> bool {
         !OFFLINE.with_borrow(|offline| offline.contains(&cpu))
@@ -88,6 +102,7 @@ unsafe impl Machine for Bench {
 
     fn pause(&self) {
         PAUSES.set(PAUSES.get() + 1);
+        HELD_PAUSES.set(HELD_PAUSES.get() + u32::from(HELD.get()));
         assert!(PAUSES.get() < 1_000_000, "it waits for ever");
     }
 
