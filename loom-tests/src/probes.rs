@@ -4,6 +4,10 @@
 //! A cross-call to CPU 0 is a word: the control side puts it to ASKED, CPU 0 looks at it at the points of a
 //! firing that the model names (the call lands there, as an NMI would), and when it has nothing more to do
 //! it is off line for good, so that calls still to come act on its behalf.
+//!
+//! The control side parks while it waits for a call, whose end wakes it. Its pauses wake by nothing, as
+//! that would order what the code under test has to; the first of them end at once, so that it may ask
+//! again before anything has happened.
 
 use dtrace_interface::dif::DifType;
 use dtrace_provider::memory::List;
@@ -15,8 +19,9 @@ use dtrace_provider::{
 };
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use loom::thread;
+use loom::thread::{self, Thread};
 use std::cell::Cell;
+use std::sync::atomic::AtomicU32 as StdAtomicU32;
 use std::sync::Mutex;
 
 /// The first probe that is not the framework's own.
@@ -46,8 +51,12 @@ pub struct Bench {
     word: AtomicU32,
     /// The machine's, not the code's under test: not loom's.
     call: Mutex<Option<Call>>,
-    /// Whether CPU 0 had buffers made for it at GO.
+    /// Whether CPU 0 is on line for GO, which makes buffers.
     online: AtomicBool,
+    /// The control side's thread while it may park.
+    control: Mutex<Option<Thread>>,
+    /// Pauses that end at once.
+    short_pauses: StdAtomicU32,
 }
 
 impl Bench {
@@ -60,11 +69,19 @@ impl Bench {
             unsafe { (*call.0)() };
         }
         self.word.store(then, Ordering::Release);
+        self.wake();
     }
 
-    /// CPU 0: a call that has come lands here.
-    pub fn land(&self) {
-        if self.word.load(Ordering::Acquire) == ASKED {
+    fn wake(&self) {
+        let control = self.control.lock().unwrap().clone();
+        if let Some(control) = control {
+            control.unpark();
+        }
+    }
+
+    /// CPU 0 reaches `point`; a call may land at `at`.
+    pub fn reached(&self, point: Point, at: Option<Point>) {
+        if Some(point) == at && self.word.load(Ordering::Acquire) == ASKED {
             self.run(DONE);
         }
     }
@@ -123,9 +140,12 @@ unsafe impl Machine for &'static Bench {
         }
         loop {
             match self.word.load(Ordering::Acquire) {
-                DONE if self.step(DONE, IDLE) => return Called::Ran,
-                AWAY_DONE => return Called::Ran,
-                _ => thread::yield_now(),
+                DONE | AWAY_DONE => {
+                    // Away it stays.
+                    self.step(DONE, IDLE);
+                    return Called::Ran;
+                }
+                _ => thread::park(),
             }
         }
     }
@@ -138,6 +158,12 @@ unsafe impl Machine for &'static Bench {
     }
 
     fn pause(&self) {
+        // Not loom's: it is the machine, and the control side's alone.
+        let short = self.short_pauses.load(Ordering::Relaxed);
+        if short > 0 {
+            self.short_pauses.store(short - 1, Ordering::Relaxed);
+            return;
+        }
         thread::yield_now();
     }
 
@@ -268,6 +294,8 @@ impl Probes {
             word: AtomicU32::new(IDLE),
             call: Mutex::new(None),
             online: AtomicBool::new(is_online),
+            control: Mutex::new(Some(thread::current())),
+            short_pauses: StdAtomicU32::new(2),
         }));
         let mut control = Control::new(bench, 2).unwrap();
         let provider = control.register(b"test", &Quiet).unwrap();
@@ -332,14 +360,18 @@ impl Probes {
     pub fn fires(&self, at: Option<Point>, values: &'static [u64]) -> thread::JoinHandle<()> {
         self.on_cpu_0(move |bench, framework| {
             set_hook(Box::new(move |point| {
-                if Some(point) == at {
-                    bench.land();
-                }
+                bench.reached(point, at);
             }));
             for value in values {
                 framework.fire(PROBE, &args(*value));
             }
         })
+    }
+
+    /// Waits for CPU 0's end. Nothing wakes this thread meanwhile: loom takes a join for a park.
+    pub fn join(&self, cpu: thread::JoinHandle<()>) {
+        *self.bench.control.lock().unwrap() = None;
+        cpu.join().unwrap();
     }
 
     /// The values in CPU 0's buffer, which must be whole records.

@@ -44,7 +44,7 @@ fn disable(at: Option<Point>) {
     }
     let cpu = probes.fires(at, &[10]);
     probes.control.close(first);
-    cpu.join().unwrap();
+    probes.join(cpu);
     assert_eq!(probes.snapshot(second), [10]);
 }
 
@@ -55,7 +55,7 @@ fn enable(_: Option<Point>) {
     let second = probes.control.open(1).unwrap();
     let cpu = probes.fires(None, &[10]);
     probes.enable(second);
-    cpu.join().unwrap();
+    probes.join(cpu);
     assert_eq!(probes.snapshot(first), [10]);
     assert!(probes.control.framework().is_enabled(PROBE));
     let counts = probes.control.counts(second, 1, Some(0)).unwrap();
@@ -67,7 +67,7 @@ fn go(_: Option<Point>) {
     let consumer = probes.consumer();
     let cpu = probes.fires(None, &[10, 11]);
     probes.control.go(consumer).unwrap();
-    cpu.join().unwrap();
+    probes.join(cpu);
     let counts = probes.control.counts(consumer, 1, Some(0)).unwrap();
     assert_eq!((counts.hits, counts.records + counts.inactive), (2, 2));
     assert_eq!(probes.snapshot(consumer).len() as u64, counts.records);
@@ -80,7 +80,7 @@ fn late_cpu(_: Option<Point>) {
     probes.bring_online();
     let cpu = probes.fires(None, &[10, 11]);
     probes.control.status(consumer).unwrap();
-    cpu.join().unwrap();
+    probes.join(cpu);
     let counts = probes.control.counts(consumer, 1, Some(0)).unwrap();
     assert_eq!((counts.hits, counts.records + counts.drops), (2, 2));
     assert_eq!(probes.snapshot(consumer).len() as u64, counts.records);

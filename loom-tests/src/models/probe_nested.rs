@@ -26,13 +26,13 @@ fn nested(at: Option<Point>) {
             if Some(point) == at && std::mem::take(&mut armed) {
                 // SAFETY: the framework outlives the firing that this hook runs in.
                 unsafe { (*inner).fire(PROBE, &args(20)) };
-                bench.land();
             }
+            bench.reached(point, at);
         }));
         framework.fire(PROBE, &args(10));
     });
     let mut read = probes.snapshot(consumer);
-    cpu.join().unwrap();
+    probes.join(cpu);
     read.extend(probes.snapshot(consumer));
     let expected: &[u64] = match at {
         Some(Point::Left) => &[10, 20],

@@ -6,14 +6,13 @@ use crate::probes::{Probes, POINTS};
 use dtrace_provider::model::Point;
 
 pub fn models() -> Vec<Model> {
-    let bounded = |model: Model| model.bounded(3);
     let mut models = firing_models_at(
         &[Point::Reserved, Point::Served],
         "probe_two_switches",
         "two switches, which land at this step of firings: each consumer's half is its own",
         |at| switches(at, 2),
     );
-    models = models.into_iter().map(bounded).collect();
+
     models.extend(firing_models_at(
         &POINTS,
         "probe_switch",
@@ -33,7 +32,7 @@ fn switches(at: Option<Point>, count: usize) {
     for _ in 0..count {
         read.extend(probes.snapshot(consumer));
     }
-    cpu.join().unwrap();
+    probes.join(cpu);
     read.extend(probes.snapshot(consumer));
     assert_eq!(read, [10, 11]);
     let counts = probes.control.counts(consumer, 1, Some(0)).unwrap();

@@ -6,7 +6,6 @@ use crate::probes::{Probes, POINTS};
 use dtrace_provider::model::Point;
 
 pub fn models() -> Vec<Model> {
-    let bounded = |model: Model| model.bounded(3);
     [
         firing_models_at(
             &POINTS,
@@ -14,10 +13,7 @@ pub fn models() -> Vec<Model> {
             "a consumer is closed and sync's call lands at this step of a firing: the ECB, its program \
              and the consumer's variables live until the firing is over",
             close,
-        )
-        .into_iter()
-        .map(bounded)
-        .collect(),
+        ),
         firing_models_at(
             &POINTS,
             "probe_stop",
@@ -35,7 +31,7 @@ fn close(at: Option<Point>) {
     probes.control.go(consumer).unwrap();
     let cpu = probes.fires(at, &[10, 11]);
     probes.control.close(consumer);
-    cpu.join().unwrap();
+    probes.join(cpu);
 }
 
 fn stop(at: Option<Point>) {
@@ -47,7 +43,7 @@ fn stop(at: Option<Point>) {
     let counts = probes.control.counts(consumer, 1, Some(0)).unwrap();
     let read = probes.snapshot(consumer);
     assert_eq!(read.len() as u64, counts.records);
-    cpu.join().unwrap();
+    probes.join(cpu);
     let after = probes.control.counts(consumer, 1, Some(0)).unwrap();
     assert!(after.is_whole());
     assert_eq!(after.records, counts.records);

@@ -148,6 +148,7 @@ fn copy_in<E: Environment>(
         .and_then(|length| start.checked_add(length))
         .filter(|end| *end <= used)
         .ok_or_else(bad)?;
+    access.spend(length)?;
     let into = access.memory.scratch.get_mut(start..end).ok_or_else(bad)?;
     let read = access.environment.user(from, into);
     read.map_err(|kind| Trouble::at(kind, from))

@@ -4,7 +4,7 @@
 //! # Principles
 //!
 //! 1. **A program ends.** Branches only lead forward; subroutines take time linear in `strsize` or
-//!    in a size that scratch bounds.
+//!    in the size they are given; all of them together touch [`MAX_TOUCHED`] bytes.
 //! 2. **No pointer is made of a number.** What a program may write has addresses of its own
 //!    ([`address`]) that lead to checked slices; the rest is the [`Environment`]'s to read, without
 //!    faults.
@@ -46,8 +46,8 @@ pub use fault::{Fault, FaultKind};
 pub use instruction::{
     Binary, Condition, Instruction, Register, Scope, Space, Undecodable, Width, REGISTERS,
 };
-pub use machine::{Between, Machine, TUPLE_DEPTH};
-pub use memory::Memory;
+pub use machine::{Machine, Progress, Tuple, TUPLE_DEPTH};
+pub use memory::{Memory, MAX_TOUCHED};
 pub use object::{Needs, Object, Program};
 pub use primitive::Word;
 pub use store::{Drops, Found, Shape, Store, HEADER_WORDS};

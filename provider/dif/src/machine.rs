@@ -8,7 +8,7 @@ use crate::address::Window;
 use crate::call;
 use crate::fault::{Fault, FaultKind, Trouble};
 use crate::instruction::{Binary, Condition, Instruction, Register, Scope, Space, REGISTERS};
-use crate::memory::{Access, Bytes, Memory};
+use crate::memory::{Access, Bytes, Memory, MAX_TOUCHED};
 use crate::object::Program;
 use crate::primitive::Ordering as MemoryOrdering;
 use crate::variables::{Kind, Slot};
@@ -22,22 +22,23 @@ pub const TUPLE_DEPTH: usize = 32;
 
 /// Runs the programs of one clause in one firing, one after the other: predicate, then actions.
 ///
-/// Made anew for each clause, so scratch is free and the caller cleared the locals. It has under
-/// 1 KiB, and running it takes about 1 KiB of stack, the environment's share not counted.
+/// Made anew for each clause: scratch is free then, and the caller cleared the locals. Running it
+/// takes about 1 KiB of stack, the environment's share not counted.
 #[derive(Debug)]
 pub struct Machine<'a> {
     memory: Memory<'a>,
-    pub(crate) used: usize,
+    used: usize,
+    left: u32,
     registers: [u64; REGISTERS],
     comparison: Comparison,
-    pub(crate) tuple: Tuple,
-    pub(crate) tokens: Tokens,
+    tuple: &'a mut Tuple,
+    tokens: Tokens,
 }
 
-/// What a clause keeps from one program to the next where each gets a machine of its own: how much
-/// of scratch is in use, and what `strtok` has left. A clause begins with the default.
+/// How far a clause is: what its programs took of scratch, and where `strtok` stands. Who cannot
+/// keep a [`Machine`] from one program to the next keeps this.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Between {
+pub struct Progress {
     used: usize,
     tokens: Tokens,
 }
@@ -58,9 +59,10 @@ pub(crate) struct Tokens {
     pub(crate) length: usize,
 }
 
-/// The tuple stack: keys of arrays, arguments of subroutines.
-#[derive(Debug)]
-pub(crate) struct Tuple {
+/// The tuple stack: keys of arrays, arguments of subroutines. The caller keeps one for each CPU: to
+/// make one takes longer than many a program does. What is in it does not matter.
+#[derive(Debug, Default)]
+pub struct Tuple {
     entries: [Entry; TUPLE_DEPTH],
     depth: usize,
 }
@@ -104,32 +106,28 @@ enum Step {
 
 impl<'a> Machine<'a> {
     /// For a clause that begins.
-    pub fn new(memory: Memory<'a>) -> Self {
+    pub fn new(memory: Memory<'a>, tuple: &'a mut Tuple) -> Self {
+        Self::resume(memory, tuple, Progress::default())
+    }
+
+    /// For a clause that came so far, with the same memory.
+    #[inline]
+    pub fn resume(memory: Memory<'a>, tuple: &'a mut Tuple, progress: Progress) -> Self {
+        let Progress { used, tokens } = progress;
         Self {
             memory,
-            used: 0,
+            used,
+            left: 0,
             registers: [0; REGISTERS],
             comparison: Comparison::NONE,
-            tuple: Tuple {
-                entries: [Entry::default(); TUPLE_DEPTH],
-                depth: 0,
-            },
-            tokens: Tokens::default(),
+            tuple,
+            tokens,
         }
     }
 
-    /// For the next program of a clause whose machine was given up.
-    pub fn resume(memory: Memory<'a>, between: Between) -> Self {
-        Self {
-            used: between.used,
-            tokens: between.tokens,
-            ..Self::new(memory)
-        }
-    }
-
-    /// Gives it up; what the clause's next program goes on with.
-    pub fn suspend(self) -> Between {
-        Between {
+    /// How far the clause is.
+    pub fn progress(&self) -> Progress {
+        Progress {
             used: self.used,
             tokens: self.tokens,
         }
@@ -145,6 +143,7 @@ impl<'a> Machine<'a> {
         self.registers = [0; REGISTERS];
         self.comparison = Comparison::NONE;
         self.tuple.depth = 0;
+        self.left = MAX_TOUCHED;
         let mut at: u32 = 0;
         loop {
             let fault = |trouble: Trouble| Fault {
@@ -198,6 +197,7 @@ impl<'a> Machine<'a> {
             return Ok(());
         }
         let string = program.object.return_type.kind == TYPE_STRING;
+        self.left = MAX_TOUCHED;
         let mut access = self.access(program, environment);
         if !string {
             return access.read(Space::Kernel, value, into).map_err(fault);
@@ -227,6 +227,7 @@ impl<'a> Machine<'a> {
         Access {
             memory: &mut self.memory,
             used: &mut self.used,
+            left: &mut self.left,
             strings: program.object.strings,
             environment,
         }
@@ -397,10 +398,11 @@ impl<'a> Machine<'a> {
                 let mut access = Access {
                     memory: &mut self.memory,
                     used: &mut self.used,
+                    left: &mut self.left,
                     strings: program.object.strings,
                     environment,
                 };
-                let value = call::call(&mut access, &self.tuple, &mut self.tokens, subroutine)?;
+                let value = call::call(&mut access, self.tuple, &mut self.tokens, subroutine)?;
                 self.set(rd, value);
             }
             Instruction::PushReference { kind, size, rs } => {
@@ -577,6 +579,7 @@ impl<'a> Machine<'a> {
         let mut access = Access {
             memory: &mut self.memory,
             used: &mut self.used,
+            left: &mut self.left,
             strings: program.object.strings,
             environment,
         };

@@ -14,6 +14,10 @@ use crate::Environment;
 /// this, so never across a page.
 pub(crate) const LINE: usize = 64;
 
+/// Bytes a program may read, write and clear in one run, together: a program of many long copies
+/// would hold up its CPU else. What asks for more is an illegal operation.
+pub const MAX_TOUCHED: u32 = 1 << 20;
+
 /// What a clause's programs may use in one firing, lent by the caller.
 #[derive(Debug)]
 pub struct Memory<'a> {
@@ -38,6 +42,8 @@ pub(crate) struct Access<'m, 'a, E> {
     pub(crate) memory: &'m mut Memory<'a>,
     /// Bytes of scratch in use.
     pub(crate) used: &'m mut usize,
+    /// Bytes this program may still touch.
+    pub(crate) left: &'m mut u32,
     pub(crate) strings: &'m [u8],
     pub(crate) environment: &'m mut E,
 }
@@ -93,6 +99,13 @@ impl<E: Environment> Access<'_, '_, E> {
         self.memory.strsize.clamp(1, MAX_STRSIZE) as usize
     }
 
+    /// Counts bytes that are read, written or cleared: see [`MAX_TOUCHED`].
+    pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), Trouble> {
+        let left = u64::from(*self.left).checked_sub(bytes);
+        *self.left = left.ok_or(FaultKind::IllegalOperation)? as u32;
+        Ok(())
+    }
+
     /// Reads `into.len()` bytes at `address`.
     pub(crate) fn read(
         &mut self,
@@ -101,6 +114,7 @@ impl<E: Environment> Access<'_, '_, E> {
         into: &mut [u8],
     ) -> Result<(), Trouble> {
         let bad = || Trouble::at(FaultKind::BadAddress, address);
+        self.spend(into.len() as u64)?;
         if space == Space::User {
             let read = self.environment.user(address, into);
             return read.map_err(|kind| Trouble::at(kind, address));
@@ -157,6 +171,7 @@ impl<E: Environment> Access<'_, '_, E> {
     pub(crate) fn write(&mut self, address: u64, from: &[u8]) -> Result<(), Trouble> {
         let bad = || Trouble::at(FaultKind::BadAddress, address);
         let (window, offset) = Window::of(address).ok_or_else(bad)?;
+        self.spend(from.len() as u64)?;
         let written = match window {
             Window::Scratch => {
                 let used = self.memory.scratch.get_mut(..*self.used);
@@ -285,6 +300,7 @@ impl<E: Environment> Access<'_, '_, E> {
             .and_then(|size| start.checked_add(size));
         let fresh = end.and_then(|end| self.memory.scratch.get_mut(start..end));
         fresh.ok_or(FaultKind::NoScratch)?.fill(0);
+        self.spend(size)?;
         *self.used = end.unwrap_or(start);
         Ok(Window::Scratch.address(start as u32))
     }

@@ -50,6 +50,10 @@ const CPU_WORDS: usize = 8;
 /// How often a search or insertion that others disturb is begun again.
 const TRIES: usize = 16;
 
+/// Chunks of a chain that a search looks at. A chain that is longer takes no more: its keys were
+/// chosen to meet in one bucket, for there are about as many buckets as chunks.
+const CHAIN: u32 = 256;
+
 const NEXT: usize = 0;
 const LINK: usize = 1;
 const HASH: usize = 2;
@@ -164,7 +168,7 @@ enum Search {
     At { chunk: u32, from: usize },
     /// At the chain's end; the head was this.
     Absent { head: u64 },
-    /// Nowhere: others changed the chain all the time.
+    /// Nowhere: others changed the chain all the time, or it is too long.
     Disturbed,
 }
 
@@ -347,8 +351,7 @@ impl<'a> Store<'a> {
             let mut head = word.load(Ordering::Acquire);
             let mut from = bucket;
             let mut at = head;
-            // One more than there can be: a chain has no chunk twice.
-            for _ in 0..=self.shape.chunks {
+            for _ in 0..CHAIN {
                 let Some(chunk) = chunk_of(at) else {
                     return Search::Absent { head };
                 };
@@ -373,6 +376,7 @@ impl<'a> Store<'a> {
                 from = self.index(chunk, NEXT);
                 at = next;
             }
+            return Search::Disturbed;
         }
         Search::Disturbed
     }

@@ -126,7 +126,7 @@ impl<E: Environment + Send + 'static> Program<E> {
             strsize: state.strsize,
             cpu: site.cpu as u32,
         };
-        let mut machine = Machine::resume(memory, cpu.between);
+        let mut machine = Machine::resume(memory, &mut cpu.tuple, cpu.progress);
         let mut firing = Firing {
             site,
             machine: &mut cpu.machine,
@@ -137,7 +137,7 @@ impl<E: Environment + Send + 'static> Program<E> {
         let result = machine
             .run(&program, &mut firing)
             .and_then(|value| then(&mut machine, &program, &mut firing, value));
-        cpu.between = machine.suspend();
+        cpu.progress = machine.progress();
         result.map_err(told)
     }
 }
