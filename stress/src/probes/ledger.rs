@@ -2,9 +2,27 @@
 //! What was read, held against what the kernel counted and what the workers made.
 
 use super::worker::{untag, CALLS};
+use anyhow::Result;
 use dtrace::event::{DropKind, Drops};
+use dtrace::output::accounting::missing;
 use dtrace_interface::accounting::Accounting;
 use std::fmt;
+
+/// How often an accounting is asked for until no firing is under way.
+const ASKED: u32 = 10_000;
+
+/// An accounting while no firing is under way: of one that is, the hit may be counted already and its
+/// outcome not yet. What has no outcome at all stays so, however often one asks.
+pub fn settled(mut ask: impl FnMut() -> Result<Accounting>) -> Result<Accounting> {
+    let mut said = ask()?;
+    for _ in 0..ASKED {
+        if missing(&said) == 0 {
+            break;
+        }
+        said = ask()?;
+    }
+    Ok(said)
+}
 
 /// Troubles that are kept; more of them tell nothing new.
 const TROUBLES: usize = 100;
@@ -312,6 +330,20 @@ mod tests {
         ledger.record(2, Some(0), None);
         ledger.record(7, Some(0), Some(tag(7, 1)));
         assert_eq!(ledger.troubles.len(), 4);
+    }
+
+    #[test]
+    fn firings_under_way_are_waited_for_and_lost_ones_are_not() {
+        let counts = |hits| Accounting {
+            hits,
+            inactive: 7,
+            ..Accounting::ZERO
+        };
+        let mut answers = [8, 8, 7].into_iter();
+        let said = settled(|| Ok(counts(answers.next().unwrap()))).unwrap();
+        assert_eq!(missing(&said), 0);
+        let said = settled(|| Ok(counts(8))).unwrap();
+        assert_eq!(missing(&said), 1);
     }
 
     #[test]

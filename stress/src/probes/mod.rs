@@ -161,7 +161,7 @@ impl<'d> Window<'d> {
     fn end(mut self, mismatches: &mut Vec<String>) -> Result<Vec<Row>> {
         let ledger = &mut self.ledger;
         self.session.stop(&mut |event| note(ledger, event))?;
-        let ask = |cpu| self.device.accounting(cpu, 0).context("the accounting");
+        let ask = |cpu| ledger::settled(|| Ok(self.device.accounting(cpu, 0)?));
         mismatches.append(&mut self.ledger.troubles);
         let mut rows = Vec::new();
         for (cpu, before) in &self.nested {

@@ -7,7 +7,8 @@
 
 fail() {
 	echo "dtrace-command: $*" >&2
-	cat /tmp/out /tmp/err >&2
+	head -n 40 /tmp/out /tmp/err >&2
+	rmmod dtrace
 	exit 3
 }
 
@@ -71,7 +72,8 @@ for policy in switch ring fill; do
 	all=$(tail -n 1 /tmp/out)
 	echo "$policy: $all"
 	says '"cpu":"all"' /tmp/out
-	says "\"hits\":$((3000 * cpus))" /tmp/out
+	# Full buffers end the tracing: the last calls may come later.
+	[ $policy = fill ] || says "\"hits\":$((3000 * cpus))" /tmp/out
 	says '"missing":0' /tmp/out
 done
 run 0 -q -n $calls -b 1k -c "calls getppid 3000"
@@ -105,8 +107,8 @@ says "no D compiler yet" /tmp/err
 run 0 -e -n BEGIN
 [ -s /tmp/out ] && fail "-e traced"
 
-# A consumer whose output is closed ends.
-dtrace -n $calls -c "calls getppid 100000" 2>/tmp/err | head -n 1 >/tmp/out
+# A consumer whose output is closed ends. The traced program writes a line of its own among it.
+dtrace -n $calls -c "calls getppid 100000" 2>/tmp/err | head -n 5 >/tmp/out
 says "FUNCTION:NAME" /tmp/out
 
 rmmod dtrace || exit

@@ -10,6 +10,6 @@ seconds=10
 insmod /modules/dtrace.ko || exit
 for buffer in 1m 2k; do
 	echo "buffers of $buffer"
-	stress probes --calls 20000 --seconds $seconds --buffer $buffer || exit
+	stress probes --calls 20000 --seconds $seconds --buffer $buffer || { status=$?; rmmod dtrace; exit $status; }
 done
 rmmod dtrace
