@@ -77,14 +77,14 @@ impl Magnitudes {
     /// The bucket that a value falls in; bounded by the magnitudes, 64 at most.
     fn bucket(self, value: i64) -> usize {
         let middle = self.side().saturating_add(1);
-        let from_middle = self.from_middle(value.unsigned_abs());
+        let from_middle = self.distance(value.unsigned_abs());
         match value < 0 {
             true => middle.saturating_sub(from_middle),
             false => middle.saturating_add(from_middle),
         }
     }
 
-    fn from_middle(self, size: u64) -> usize {
+    fn distance(self, size: u64) -> usize {
         let (factor, steps) = (u64::from(self.of.factor), u64::from(self.of.steps));
         let each = steps.saturating_sub(self.below);
         let mut end = self.first_end;
