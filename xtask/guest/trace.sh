@@ -31,7 +31,7 @@ cat /tmp/storm
 accounting=$(grep -n "^CPU  *hits" /tmp/trace | cut -d: -f1)
 echo "the dozen system calls made most often, by program:"
 head -n $((accounting - 1)) /tmp/trace | grep -w entry | tail -n 12
-echo "where each firing of $(dtrace -l -P syscall 2>/dev/null | wc -l) probes went:"
+echo "where each firing went:"
 tail -n +"$accounting" /tmp/trace
 rmmod dtrace || exit
 [ $traced = 0 ] && [ $stormed = 0 ]

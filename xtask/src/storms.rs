@@ -177,9 +177,14 @@ pub fn storm(machine: &Machine, weather: &Weather) -> Result<Aftermath> {
     drop(boot);
     let _ = shower.join();
     let outcome = outcome?;
-    let reports = serde_json::Deserializer::from_str(&outcome.stdout).into_iter();
-    let reports = reports.map_while(Result::ok).collect();
+    let reports = reports(&outcome);
     Ok(Aftermath { reports, outcome })
+}
+
+/// What the tool reported there, from the beginning of its output on.
+pub fn reports(outcome: &Outcome) -> Vec<Report> {
+    let reports = serde_json::Deserializer::from_str(&outcome.stdout).into_iter();
+    reports.map_while(Result::ok).collect()
 }
 
 fn sentence(report: &Report) -> String {
