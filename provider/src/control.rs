@@ -470,7 +470,7 @@ impl<M: Machine> Control<M> {
         if state.ecbs.len() >= MAX_ECBS {
             return Err(Error::TooMany("enabled probes"));
         }
-        if probe.ecbs as usize >= MAX_ECBS_OF_PROBE {
+        if probe.ecbs >= MAX_ECBS_OF_PROBE {
             return Err(Error::TooMany("clauses of a probe"));
         }
         let epid = (state.ecbs.len() as u32).saturating_add(1);
