@@ -298,7 +298,7 @@ fn tell_options(wanted: &Options, given: &Options, verbose: bool, shown: &mut Sh
     }
     if verbose {
         for (option, value) in given.iter() {
-            shown.notice(format_args!("option {}={value}", option.name()));
+            shown.notice(format_args!("option {}={}", option.name(), value as i64));
         }
     }
 }

@@ -184,7 +184,7 @@ impl<'d> Session<'d> {
                 sink(Event::Drops(Drops { kind, cpu, count }))?;
             }
         }
-        let full = self.policy() == BufferPolicy::Fill && now.filled >= u64::from(self.cpus);
+        let full = self.policy() == BufferPolicy::Fill && now.filled >= self.traced_cpus();
         Ok(match now.killed != 0 {
             true => Standing::Killed,
             false if now.exiting != 0 || full => Standing::Exiting,
@@ -232,6 +232,15 @@ impl<'d> Session<'d> {
         self.cpus
     }
 
+    /// CPUs that may fill a buffer.
+    fn traced_cpus(&self) -> u64 {
+        const ALL: u64 = u64::MAX;
+        match self.options.get(OptionId::Cpu) {
+            None | Some(ALL) => self.device.online_cpus().unwrap_or(self.cpus).into(),
+            Some(_) => 1,
+        }
+    }
+
     fn policy(&self) -> BufferPolicy {
         let said = self.options.get(OptionId::BufferPolicy);
         said.and_then(BufferPolicy::from_raw)
@@ -244,7 +253,11 @@ impl<'d> Session<'d> {
 
     fn each_cpu(&mut self, buffer: Buffer, sink: &mut Sink<'_>) -> Result<()> {
         let mut order: Vec<u32> = (0..self.cpus).collect();
-        let (first, last) = (self.first.take(), self.last);
+        let first = match buffer {
+            Buffer::Principal => self.first.take(),
+            Buffer::Aggregation => None,
+        };
+        let last = self.last;
         order.sort_by_key(|cpu| match Some(*cpu) {
             cpu if cpu == last => 2,
             cpu if cpu == first => 0,

@@ -5,6 +5,7 @@ use anyhow::{bail, ensure, Context, Result};
 use rustix::process::{self, Pid, Signal, WaitOptions};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command};
 
 /// The first argument of this program when it is to become the command of `-c`.
@@ -34,7 +35,10 @@ impl Target {
     /// If there is no command, or it cannot be started.
     pub fn command(command: &str) -> Result<Self> {
         let words: Vec<&str> = command.split_whitespace().collect();
-        ensure!(!words.is_empty(), "-c: no command");
+        let Some(program) = words.first() else {
+            bail!("-c: no command");
+        };
+        ensure!(is_there(program), "-c {program}: no such command");
         let this = std::env::current_exe().context("-c: this program's own path")?;
         let child = Command::new(this).arg(HOLD).args(words).spawn();
         let mut child = child.with_context(|| format!("-c {command}"))?;
@@ -109,6 +113,15 @@ impl Drop for Target {
     }
 }
 
+/// Whether a program is there to be run, as `execvp` looks for it.
+fn is_there(program: &str) -> bool {
+    if program.contains('/') {
+        return Path::new(program).exists();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    std::env::split_paths(&path).any(|folder| folder.join(program).exists())
+}
+
 /// The fields of `/proc/PID/stat` after the name, which may hold anything.
 fn stat(pid: u32) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -172,6 +185,9 @@ mod tests {
 
     #[test]
     fn no_command_is_an_error() {
-        assert!(Target::command("  ").is_err());
+        for wrong in ["  ", "/nonexistent/program", "no-such-program-xcall"] {
+            assert!(Target::command(wrong).is_err(), "{wrong}");
+        }
+        assert!(is_there("sh") && is_there("/proc/self/exe"));
     }
 }

@@ -41,15 +41,27 @@ impl Real {
     }
 }
 
-/// Becomes true at the first Ctrl-C or SIGTERM; the second one ends the program at once.
+/// Becomes true at the first Ctrl-C or SIGTERM; the second one ends the program at once. A hang-up that
+/// is ignored (nohup) stays so.
 fn on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        if signal == libc::SIGHUP && is_ignored(signal, &status) {
+            continue;
+        }
         signal_hook::flag::register_conditional_default(signal, stop.clone())
             .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
             .context("a handler for Ctrl-C")?;
     }
     Ok(stop)
+}
+
+/// Whether a process with that status ignores a signal.
+fn is_ignored(signal: i32, status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| (mask >> (signal - 1)) & 1 != 0)
 }
 
 impl World for Real {
@@ -75,5 +87,18 @@ impl World for Real {
             }
             std::thread::sleep(left.min(SLICE));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_signals() {
+        let status = "Name:\tdtrace\nSigIgn:\t0000000000000001\nSigCgt:\t0000000000000002\n";
+        assert!(is_ignored(libc::SIGHUP, status));
+        assert!(!is_ignored(libc::SIGINT, status));
+        assert!(!is_ignored(libc::SIGHUP, ""));
     }
 }

@@ -78,15 +78,3 @@ impl kernel::Module for DtraceModule {
         })
     }
 }
-
-impl Drop for DtraceModule {
-    fn drop(&mut self) {
-        let (unpaired, lost) = syscall::losses();
-        if lost != 0 {
-            pr_info!(
-                "{lost} system calls had returns that were not seen: too many tasks at once\n"
-            );
-        }
-        pr_debug!("{unpaired} returns without an entry\n");
-    }
-}

@@ -114,5 +114,7 @@ void dtrace_timer_fired(u32 probe, u64 pc, u64 user_pc);
 /* ---- in Rust: system calls, with preemption off ---- */
 void dtrace_sys_enter(const struct pt_regs *regs, s64 id, bool ia32, u64 task);
 void dtrace_sys_exit(s64 value, u64 task);
+/* 0: returns without an entry; else entries without a place. Any context. */
+u64 dtrace_syscall_loss(unsigned long which);
 
 #endif

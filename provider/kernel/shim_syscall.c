@@ -2,9 +2,12 @@
 /* System calls: their names on this kernel, and the tracepoints. See shim.h for contexts. */
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/string.h>
+#include <linux/sysfs.h>
 #include <linux/tracepoint.h>
 #include <trace/events/syscalls.h>
 #include <asm/syscall.h>
@@ -46,6 +49,23 @@ const char *dtrace_shim_syscall_name(unsigned int abi, unsigned int number)
 		return NULL;
 	return dtrace_abis[abi].names[number];
 }
+
+/* ---- what has no record, in /sys/module/dtrace/parameters ------------------------------ */
+
+static int dtrace_shim_get_loss(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%llu\n", dtrace_syscall_loss((unsigned long)param->arg));
+}
+
+static const struct kernel_param_ops dtrace_loss_ops = {
+	.get = dtrace_shim_get_loss,
+};
+
+module_param_cb(returns_without_entry, &dtrace_loss_ops, (void *)0UL, 0444);
+MODULE_PARM_DESC(returns_without_entry, "To be read: returns of system calls whose entry was not seen while returns were traced");
+
+module_param_cb(entries_without_place, &dtrace_loss_ops, (void *)1UL, 0444);
+MODULE_PARM_DESC(entries_without_place, "To be read: entries that found the table of tasks full, so that their returns were not traced");
 
 /* ---- tracepoints ---------------------------------------------------------------------- */
 

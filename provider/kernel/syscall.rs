@@ -202,7 +202,12 @@ pub(crate) fn register(control: &mut Control<Host>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What became of calls that have no record: see docs/dtrace.md.
-pub(crate) fn losses() -> (u64, u64) {
-    (UNPAIRED.load(Relaxed), LOST.load(Relaxed))
+/// Calls that have no record, see docs/dtrace.md: returns without an entry (0), or entries without a
+/// place.
+#[no_mangle]
+extern "C" fn dtrace_syscall_loss(which: c_ulong) -> u64 {
+    match which {
+        0 => UNPAIRED.load(Relaxed),
+        _ => LOST.load(Relaxed),
+    }
 }

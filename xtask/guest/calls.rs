@@ -9,7 +9,8 @@
 //!   ia32      N getppid by `int $0x80`, in ia32 number 64
 //!   exec      N times: a process that executes /bin/true
 //!   sigreturn N signals to the own process, which returns from each
-//! Prints `WHAT: M calls on K CPUs`, with M the number of calls that were made.
+//!   cost      N getppid, each timed: prints `cost: T`, the fewest ticks of the TSC that one took
+//! Prints else `WHAT: M calls on K CPUs`, with M the number of calls that were made.
 
 use std::arch::asm;
 use std::process::Command;
@@ -63,6 +64,7 @@ fn main() {
         }),
         "fork" => here(count, child_that_ends),
         "denied" => denied(count),
+        "cost" => return println!("cost: {}", cost(count)),
         "ia32" => here(count, || {
             let answer: u64;
             // SAFETY: number 64 is getppid, which touches nothing.
@@ -87,7 +89,7 @@ fn main() {
                 assert_eq!(answer, 0);
             })
         }
-        _ => panic!("usage: calls getppid|missing|fork|denied|ia32|exec|sigreturn N"),
+        _ => panic!("usage: calls getppid|missing|fork|denied|ia32|exec|sigreturn|cost N"),
     };
     println!("{what}: {made} calls on {cpus} CPUs");
 }
@@ -119,6 +121,22 @@ fn everywhere(count: u64, one: impl Fn() + Sync) -> (u64, u64) {
         }
     });
     (count * cpus, cpus)
+}
+
+/// What a getppid costs.
+fn cost(count: u64) -> u64 {
+    let ticks = || {
+        let before = now();
+        // SAFETY: it touches nothing.
+        unsafe { call(GETPPID, [0; 4]) };
+        now() - before
+    };
+    (0..count).map(|_| ticks()).min().unwrap_or(0)
+}
+
+fn now() -> u64 {
+    // SAFETY: reads a counter.
+    unsafe { std::arch::x86_64::_rdtsc() }
 }
 
 /// A fork whose child ends at once.

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # dkms.sh RELEASE VERSION
 # What the package xcall-dkms goes through on a user's machine. Run in a copy of the sysroot, with the
-# package in /build, and dkms and what it needs in /build/packages. Leaves in /build: xcall.ko as
-# dkms built it, the log of that build, and the sample as a user would build it.
+# package in /build, and dkms and what it needs in /build/packages. Leaves in /build: the modules as
+# dkms built them, the log of that build, and the sample as a user would build it.
 set -eu
 release=$1 version=$2
 export DEBIAN_FRONTEND=noninteractive

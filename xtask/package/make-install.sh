@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # make-install.sh RELEASE
 # `make && make install` on a user's machine, with rustc, from the sources that the package carries.
-# Run in a copy of the sysroot, with source.tar.xz in /build. Leaves xcall.ko there.
+# Run in a copy of the sysroot, with source.tar.xz in /build. Leaves xcall.ko and dtrace.ko there.
 set -eu
 release=$1
 headers=/lib/modules/$release/build

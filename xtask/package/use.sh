@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # In a guest, with xcall.ko and xcall_stress.ko loaded: the self-test, a storm, the sample if it is
-# there; then all of them go.
+# there, dtrace.ko; then all of them go.
 
 cat /sys/kernel/debug/xcall/selftest >/tmp/selftest || exit
 cat /tmp/selftest
@@ -12,6 +12,12 @@ if [ -e /modules/xcall_sample.ko ]; then
 	dmesg | grep 'xcall_sample: .*: ok, '
 	rmmod xcall_sample || exit
 fi
+insmod /modules/dtrace.ko || exit
+dtrace --json -n syscall:vmlinux:getppid:entry --record pid -o /tmp/records -c "calls getppid 50" || exit
+records=$(grep -c '"type":"record"' /tmp/records)
+echo "records of getppid: $records"
+[ "$records" = $((50 * $(grep -c ^processor /proc/cpuinfo))) ] || exit 3
+rmmod dtrace || exit
 rmmod xcall_stress || exit
 rmmod xcall || exit
 ! grep xcall /proc/modules

@@ -24,7 +24,9 @@ const MEMBERS: &[&str] = &[
     "xcall",
     "xcall/host",
     "provider",
+    "provider/assembler",
     "provider/dif",
+    "provider/dof",
     "provider/interface",
     "loom-tests",
 ];

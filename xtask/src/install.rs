@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a guest does with the module, xcall_stress.ko on top of it, and the sample if there is one.
+/// What a guest does with the modules, xcall_stress.ko on top of them, and the sample if there is one.
 const USE: &str = include_str!("../package/use.sh");
 
 /// Installs the package with the dkms of the Debian release that `kernel` is from, on a machine
@@ -43,7 +43,9 @@ pub fn check_package(machine: &Machine, kernel: &'static Kernel) -> Result<()> {
     let log = repo::logs().join(format!("package-{name}.log"));
     crate::progress::run(&format!("package for {name}"), &mut command, &log)?;
     if !kernel.rust {
-        same_objtool(&place.join("xcall.ko"), &built(tools, kernel, "xcall.ko")?)?;
+        for module in ["xcall.ko", "dtrace.ko"] {
+            same_objtool(&place.join(module), &built(tools, kernel, module)?)?;
+        }
     }
     use_in_guest(machine, kernel, &place)
 }
@@ -101,7 +103,7 @@ fn use_in_guest(machine: &Machine, kernel: &'static Kernel, place: &Path) -> Res
     build::check_warnings(&said, false, &log)?;
 
     let mut boot = Boot::new(kernel, Platform::Native, Program::Command(USE.to_owned()))?;
-    boot.modules = vec![place.join("xcall.ko")];
+    boot.modules = vec![place.join("xcall.ko"), place.join("dtrace.ko")];
     boot.modules
         .push(built(&machine.tools, kernel, "xcall_stress.ko")?);
     let sample = place.join("xcall_sample.ko");

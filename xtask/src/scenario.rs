@@ -10,6 +10,7 @@
 //! # memory: 256               MiB, of a guest of a dom0      (half of the machine's)
 //! # without: XEN_RESUME       an optional API that the modules lack  (none)
 //! # load: no                  modules in /modules, not loaded  (yes)
+//! # counted: yes              one CPU, whose TSC counts instructions           (no)
 //! # status: 1                 expected exit status             (0)
 //! # ignore: Uhhuh             complaints that are expected     (none; repeatable)
 //! # timeout: 600              seconds             (300)
@@ -52,6 +53,7 @@ pub struct Scenario {
     memory_mib: Option<u32>,
     without: Option<String>,
     load: bool,
+    counted: bool,
     status: u8,
     ignored: Vec<String>,
     timeout: Duration,
@@ -88,6 +90,10 @@ impl Scenario {
             None => build::modules(&machine.tools, boot.kernel, false)?,
         };
         boot.load_modules = self.load;
+        if self.counted {
+            boot.count_instructions = true;
+            boot.cpus = 1;
+        }
         boot.copies.extend(guest_programs::all()?);
         boot.ignored.clone_from(&self.ignored);
         boot.timeout = Some(timeout);
@@ -171,6 +177,7 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
         memory_mib,
         without,
         load: field("load") != Some("no"),
+        counted: field("counted") == Some("yes"),
         status: number("status", 0)?.try_into().context("status")?,
         ignored: ignored.map(|(_, text)| text.to_string()).collect(),
         timeout: Duration::from_secs(timeout),
@@ -194,6 +201,7 @@ mod tests {
 # memory: 256
 # without: XEN_RESUME
 # load: no
+# counted: yes
 # status: 1
 # ignore: Uhhuh
 # ignore: Dazed
@@ -205,7 +213,7 @@ mod tests {
         assert_eq!(scenario.append, "a=b c");
         assert_eq!(scenario.memory_mib, Some(256));
         assert_eq!(scenario.without.as_deref(), Some("XEN_RESUME"));
-        assert!(!scenario.load);
+        assert!(!scenario.load && scenario.counted);
         assert_eq!(scenario.status, 1);
         assert_eq!(scenario.ignored, ["Uhhuh", "Dazed"]);
         assert_eq!(scenario.timeout, Duration::from_secs(300));

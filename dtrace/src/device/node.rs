@@ -28,11 +28,14 @@ const MOST_PARTS: u32 = 1024;
 /// Bytes of all options as DOF, and some more.
 const OPTIONS_ROOM: usize = 4096;
 
+/// Which CPUs are online.
+const ONLINE: &str = "/sys/devices/system/cpu/online";
+
 /// The open device node.
 #[derive(Debug)]
 pub struct Node {
     file: File,
-    /// Bytes that a snapshot of each buffer may have, once they are known.
+    /// Bytes that a snapshot of each buffer may have, once a snapshot has shown that tracing began.
     sizes: Cell<Option<[u64; 2]>>,
 }
 
@@ -150,6 +153,11 @@ impl Device for Node {
         Ok(conf)
     }
 
+    fn online_cpus(&self) -> io::Result<u32> {
+        let list = std::fs::read_to_string(ONLINE)?;
+        cpus_in(list.trim()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
     fn probe(&self, from: u32, name: &ProbeName) -> io::Result<Option<Probe>> {
         let mut probe = describe(from, name).ok_or(io::ErrorKind::InvalidInput)?;
         let asked = self.ask(ioctl::PROBEMATCH, &mut probe);
@@ -246,7 +254,7 @@ impl Device for Node {
     }
 
     fn snapshot(&self, buffer: Buffer, cpu: u32, room: &mut [u8]) -> io::Result<Option<Snapshot>> {
-        let [principal, aggregation] = self.sizes()?;
+        let sizes @ [principal, aggregation] = self.sizes()?;
         let (number, size) = match buffer {
             Buffer::Principal => (ioctl::BUFSNAP, principal),
             Buffer::Aggregation => (ioctl::AGGSNAP, aggregation),
@@ -262,6 +270,10 @@ impl Device for Node {
             ..BufferDescription::ZERO
         };
         let asked = self.ask(number, &mut said);
+        if asked.is_ok() {
+            // So tracing has begun, and options stay as they are.
+            self.sizes.set(Some(sizes));
+        }
         Ok(none_if(libc::ENOENT, asked)?.map(|_| Snapshot {
             size: said.size,
             oldest: said.oldest,
@@ -280,6 +292,17 @@ impl Device for Node {
         self.ask(ioctl::ACCOUNTING, &mut accounting)?;
         Ok(accounting)
     }
+}
+
+/// How many CPUs a list such as `0-3,5` names; None: it is none.
+fn cpus_in(list: &str) -> Option<u32> {
+    let count = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        last.checked_sub(first)?.checked_add(1)
+    };
+    list.split(',')
+        .try_fold(0_u32, |sum, part| sum.checked_add(count(part)?))
 }
 
 /// The kernel's description of a name; None: a part is too long.
@@ -334,6 +357,15 @@ fn options_of(bytes: &[u8]) -> Vec<(OptionId, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cpus_are_counted() {
+        assert_eq!(cpus_in("0-3,5"), Some(5));
+        assert_eq!(cpus_in("0"), Some(1));
+        for wrong in ["", "3-1", "a", "0-4294967295"] {
+            assert_eq!(cpus_in(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn options_are_read_from_dof() {

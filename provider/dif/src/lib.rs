@@ -46,7 +46,7 @@ pub use fault::{Fault, FaultKind};
 pub use instruction::{
     Binary, Condition, Instruction, Register, Scope, Space, Undecodable, Width, REGISTERS,
 };
-pub use machine::{Machine, Progress, TUPLE_DEPTH};
+pub use machine::{Machine, Progress, Tuple, TUPLE_DEPTH};
 pub use memory::{Memory, MAX_TOUCHED};
 pub use object::{Needs, Object, Program};
 pub use primitive::Word;

@@ -22,8 +22,8 @@ pub const TUPLE_DEPTH: usize = 32;
 
 /// Runs the programs of one clause in one firing, one after the other: predicate, then actions.
 ///
-/// Made anew for each clause: scratch is free then, and the caller cleared the locals. It has under
-/// 1 KiB, and running it takes about 1 KiB of stack, the environment's share not counted.
+/// Made anew for each clause: scratch is free then, and the caller cleared the locals. Running it
+/// takes about 1 KiB of stack, the environment's share not counted.
 #[derive(Debug)]
 pub struct Machine<'a> {
     memory: Memory<'a>,
@@ -31,7 +31,7 @@ pub struct Machine<'a> {
     left: u32,
     registers: [u64; REGISTERS],
     comparison: Comparison,
-    tuple: Tuple,
+    tuple: &'a mut Tuple,
     tokens: Tokens,
 }
 
@@ -82,9 +82,10 @@ pub(crate) struct Tokens {
     pub(crate) length: usize,
 }
 
-/// The tuple stack: keys of arrays, arguments of subroutines.
-#[derive(Debug)]
-pub(crate) struct Tuple {
+/// The tuple stack: keys of arrays, arguments of subroutines. The caller keeps one for each CPU: to
+/// make one takes longer than many a program does. What is in it does not matter.
+#[derive(Debug, Default)]
+pub struct Tuple {
     entries: [Entry; TUPLE_DEPTH],
     depth: usize,
 }
@@ -128,12 +129,13 @@ enum Step {
 
 impl<'a> Machine<'a> {
     /// For a clause that begins.
-    pub fn new(memory: Memory<'a>) -> Self {
-        Self::resume(memory, Progress::default())
+    pub fn new(memory: Memory<'a>, tuple: &'a mut Tuple) -> Self {
+        Self::resume(memory, tuple, Progress::default())
     }
 
     /// For a clause that came so far, with the same memory.
-    pub fn resume(memory: Memory<'a>, progress: Progress) -> Self {
+    #[inline]
+    pub fn resume(memory: Memory<'a>, tuple: &'a mut Tuple, progress: Progress) -> Self {
         let Progress { used, left, tokens } = progress;
         Self {
             memory,
@@ -141,10 +143,7 @@ impl<'a> Machine<'a> {
             left,
             registers: [0; REGISTERS],
             comparison: Comparison::NONE,
-            tuple: Tuple {
-                entries: [Entry::default(); TUPLE_DEPTH],
-                depth: 0,
-            },
+            tuple,
             tokens,
         }
     }
@@ -425,7 +424,7 @@ impl<'a> Machine<'a> {
                     strings: program.object.strings,
                     environment,
                 };
-                let value = call::call(&mut access, &self.tuple, &mut self.tokens, subroutine)?;
+                let value = call::call(&mut access, self.tuple, &mut self.tokens, subroutine)?;
                 self.set(rd, value);
             }
             Instruction::PushReference { kind, size, rs } => {

@@ -431,14 +431,14 @@ fn scratch_lasts_for_the_clause_and_is_cleared_when_taken() {
     let mut state = State::new();
     let program = state.validate(&take).unwrap();
     let mut fake = Fake::new();
-    let mut machine = Machine::new(state.memory());
+    let mut machine = Machine::new(state.memory(), tuple());
     let one = machine.run(&program, &mut fake).unwrap();
     let other = machine.run(&program, &mut fake).unwrap();
     assert_eq!((one, other), (one, one + 8));
     let progress = machine.progress();
-    let mut resumed = Machine::resume(state.memory(), progress);
+    let mut resumed = Machine::resume(state.memory(), tuple(), progress);
     assert_eq!(resumed.run(&program, &mut fake).unwrap(), one + 16);
-    let mut again = Machine::new(state.memory());
+    let mut again = Machine::new(state.memory(), tuple());
     assert_eq!(again.run(&program, &mut fake).unwrap(), one);
     let cleared = Code::new()
         .set(1, 8)
@@ -485,7 +485,7 @@ fn translators() {
         let mut state = State::new();
         assert!(state.validate(&code).is_err());
         let program = dif::Program::from_validated(code.object(), Default::default());
-        let fault = Machine::new(state.memory()).run(&program, &mut Fake::new());
+        let fault = Machine::new(state.memory(), tuple()).run(&program, &mut Fake::new());
         assert_eq!(fault.unwrap_err().kind, FaultKind::IllegalOperation);
     }
 }

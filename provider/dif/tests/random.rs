@@ -213,7 +213,7 @@ fn run(state: &mut State, code: &Code, program: &Program<'_>, fake: &mut Fake) -
     let (inside, guard) = scratch.split_at_mut(length - 16);
     let mut memory = state.memory();
     memory.scratch = inside;
-    let mut machine = Machine::new(memory);
+    let mut machine = Machine::new(memory, tuple());
     let mut record = [GUARD; 300];
     let size = (program.result_size(STRSIZE) as usize).min(280);
     let result = machine
@@ -252,7 +252,7 @@ fn valid_programs(most: u64) {
         for _ in 0..3 {
             fine += u64::from(run(&mut state, &code, &program, &mut fake));
         }
-        if let Err(fault) = Machine::new(state.memory()).run(&program, &mut fake) {
+        if let Err(fault) = Machine::new(state.memory(), tuple()).run(&program, &mut fake) {
             *kinds.entry(fault.kind).or_insert(0) += 1;
         }
     }

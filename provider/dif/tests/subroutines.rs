@@ -87,7 +87,7 @@ fn unsupported_ones_fault_if_they_come_that_far() {
         let refused = state.validate(&code).unwrap_err();
         assert!(refused.to_string().contains(subroutine.name()), "{refused}");
         let program = dif::Program::from_validated(code.object(), Default::default());
-        let fault = dif::Machine::new(state.memory())
+        let fault = dif::Machine::new(state.memory(), tuple())
             .run(&program, &mut Fake::new())
             .unwrap_err();
         assert_eq!(fault.kind, FaultKind::IllegalOperation);
@@ -434,4 +434,33 @@ fn a_program_touches_so_much_and_no_more() {
     assert_eq!(fault.instruction, first + copies - 2);
     code.words.truncate((first + copies - 2) as usize);
     value(code.ret(0));
+}
+
+/// The environment asserts that no read of it crosses pages.
+#[test]
+fn reads_stay_within_a_page() {
+    let mut fake = Fake::new();
+    fake.kernel = vec![b'k'; 8192];
+    let mut state = State::new();
+    let copied = Code::new()
+        .set(1, 128)
+        .op(Allocs, 1, 0, 2)
+        .set(3, KERNEL + 4090)
+        .op(Copys, 3, 1, 2)
+        .op(Ldx, 3, 0, 4)
+        .ret(4);
+    let (value, _) = state.run_with(&copied, &mut fake).unwrap();
+    assert_eq!(value, u64::from_ne_bytes([b'k'; 8]));
+    // A string that ends with the page, the next being away.
+    fake.kernel.truncate(4096);
+    fake.kernel[4095] = 0;
+    for length in [0, 1, 40] {
+        let code = Code::new()
+            .set(1, KERNEL + 4095 - length)
+            .push(1)
+            .call(Strlen, 2)
+            .ret(2);
+        assert_eq!(state.run_with(&code, &mut fake).unwrap().0, length);
+    }
+    assert_eq!(fake.refused, 0);
 }

@@ -3,7 +3,8 @@
 //!
 //! Value sizes: count, min, max, sum: one u64; avg: count and sum; stddev: count, sum and a 128-bit
 //! sum of squares (low word first); quantize: [`QUANTIZE_BUCKETS`] u64; lquantize: its argument, then
-//! levels + 2 u64; llquantize is not offered yet.
+//! levels + 2 u64; llquantize: its argument, then 2 * (high - low + 1) * (steps - steps / factor) + 3 u64:
+//! too negative, negative ones from the largest down, smaller ones, positive ones, too large.
 
 /// Buckets of quantize(): one for 0, 63 on either side.
 pub const QUANTIZE_BUCKETS: usize = 127;

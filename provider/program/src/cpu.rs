@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a CPU has for its programs.
 
-use dif::Progress;
-use dtrace_provider::memory::{List, OutOfMemory};
+use dif::{Progress, Tuple};
+use dtrace_provider::memory::{List, OutOfMemory, Owned};
 use dtrace_provider::Surroundings;
 
 /// Bytes that a clause's programs may allocate.
@@ -19,6 +19,7 @@ pub struct Cpu<E> {
     pub(crate) locals: List<u64>,
     /// How many of them a program may have written.
     pub(crate) used_locals: usize,
+    pub(crate) tuple: Owned<Tuple>,
     /// What the clause's programs so far left for the next one.
     pub(crate) progress: Progress,
     /// The clock, read once in a firing.
@@ -33,6 +34,7 @@ impl<E> Cpu<E> {
             scratch: List::zeroed(SCRATCH)?,
             locals: List::try_made(LOCALS, |_| Ok::<_, OutOfMemory>(0))?,
             used_locals: 0,
+            tuple: Owned::new(Tuple::default())?,
             progress: Progress::default(),
             timestamp: None,
         })

@@ -126,7 +126,7 @@ impl<E: Environment + Send + 'static> Program<E> {
             strsize: state.strsize,
             cpu: site.cpu as u32,
         };
-        let mut machine = Machine::resume(memory, cpu.progress);
+        let mut machine = Machine::resume(memory, &mut cpu.tuple, cpu.progress);
         let mut firing = Firing {
             site,
             machine: &mut cpu.machine,

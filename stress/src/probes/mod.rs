@@ -47,7 +47,25 @@ struct Outcome {
     /// By CPU, all windows of the churn together.
     churn: Vec<Row>,
     windows: u64,
+    /// How long the windows' parts took, together.
+    took: Took,
     mismatches: Vec<String>,
+}
+
+/// Milliseconds in each part of windows.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
+struct Took {
+    enabling_ms: u64,
+    reading_ms: u64,
+    stopping_ms: u64,
+    closing_ms: u64,
+}
+
+/// Adds the time since `from`, which becomes now.
+fn took(sum_ms: &mut u64, from: &mut Instant) {
+    let now = Instant::now();
+    *sum_ms += now.duration_since(*from).as_millis() as u64;
+    *from = now;
 }
 
 /// Makes the calls, and compares. Returns whether each was accounted for.
@@ -61,9 +79,10 @@ pub fn probes(args: &ProbesArgs) -> Result<bool> {
         steady: Vec::new(),
         churn: Vec::new(),
         windows: 0,
+        took: Took::default(),
         mismatches: Vec::new(),
     };
-    steady(args, &cpus, &mut outcome)?;
+    steady(args, &cpus, &stop, &mut outcome)?;
     churn(args, &cpus, &stop, &mut outcome)?;
     show(args, &outcome)?;
     Ok(outcome.mismatches.is_empty())
@@ -175,7 +194,12 @@ fn note(ledger: &mut Ledger, event: Event<'_>) -> Result<()> {
     Ok(())
 }
 
-fn steady(args: &ProbesArgs, cpus: &CpuList, outcome: &mut Outcome) -> Result<()> {
+fn steady(
+    args: &ProbesArgs,
+    cpus: &CpuList,
+    stop: &AtomicBool,
+    outcome: &mut Outcome,
+) -> Result<()> {
     let device = open()?;
     let mut workers = Worker::all(cpus.members(), Some(args.calls))?;
     let mut window = Window::begin(&device, args, cpus)?;
@@ -184,6 +208,7 @@ fn steady(args: &ProbesArgs, cpus: &CpuList, outcome: &mut Outcome) -> Result<()
     }
     worker::make_own(OWN_CALLS);
     window.read(&mut || {
+        ensure!(!watch::interrupted(stop), "interrupted");
         let mut all = true;
         for worker in &mut workers {
             all &= worker.is_over()?;
@@ -219,12 +244,18 @@ fn churn(
     }
     let until = Instant::now() + Duration::from_secs(args.seconds);
     while Instant::now() < until && !watch::interrupted(stop) {
-        // Anew: closing one in use is part of it.
+        let mut from = Instant::now();
+        // Anew: closing it is part of the churn.
         let device = open()?;
         let mut window = Window::begin(&device, args, cpus)?;
+        took(&mut outcome.took.enabling_ms, &mut from);
         let end = Instant::now() + Duration::from_millis(args.window_ms);
         window.read(&mut || Ok(Instant::now() >= end))?;
+        took(&mut outcome.took.reading_ms, &mut from);
         let rows = window.end(&mut outcome.mismatches)?;
+        took(&mut outcome.took.stopping_ms, &mut from);
+        drop(device);
+        took(&mut outcome.took.closing_ms, &mut from);
         for row in &rows {
             row.check(
                 &format!("window {}", outcome.windows),
@@ -249,6 +280,14 @@ fn show(args: &ProbesArgs, outcome: &Outcome) -> Result<()> {
     Row::table(&outcome.steady);
     println!("churn: {} enablings that came and went", outcome.windows);
     Row::table(&outcome.churn);
+    let each = |sum: u64| sum.checked_div(outcome.windows).unwrap_or(0);
+    println!(
+        "each took {} ms to enable, {} ms to read, {} ms to stop, {} ms to close",
+        each(outcome.took.enabling_ms),
+        each(outcome.took.reading_ms),
+        each(outcome.took.stopping_ms),
+        each(outcome.took.closing_ms)
+    );
     for mismatch in &outcome.mismatches {
         println!("MISMATCH {mismatch}");
     }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The dtrace command as its users know it: forms of output, buffers, aggregations, what ends it, and what
 # it says when it cannot.
+# platform: native
 # timeout: 900
 
 fail() {

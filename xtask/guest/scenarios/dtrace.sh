@@ -53,8 +53,14 @@ same "returns of fork" $(records calls .) 40
 
 traced syscall:vmlinux:getppid:entry denied 40
 same "entries that seccomp refused" $(records calls .) 0
+unseen=/sys/module/dtrace/parameters/returns_without_entry
+before=$(cat $unseen)
 traced syscall:vmlinux:getppid:return denied 40
 same "returns of those" $(records calls .) 0
+after=$(cat $unseen)
+[ $((after - before)) -ge 40 ] || fail "$((after - before)) returns without an entry, not 40"
+echo "returns without an entry: $((after - before))"
+[ "$(cat ${unseen%/*}/entries_without_place)" = 0 ] || fail "entries without a place"
 
 traced syscall:ia32:getppid: ia32 40
 same "entries and returns of 32-bit getppid" $(records calls .) 80
@@ -81,8 +87,25 @@ ticks=$(grep -c '"type":"record"' /tmp/ticks)
 [ "$ticks" -ge 10 ] || fail "$ticks ticks in two seconds"
 echo "ticks: $ticks"
 
-# What is refused: nothing opens without the right, nor twice what is alone.
+# A CPU goes and comes back: what it recorded is there, and what it records then.
+last=$((cpus - 1))
+rm -f /tmp/out
+dtrace --json -n syscall:vmlinux:getppid:entry --record execname -o /tmp/out -c "sleep 15" &
+tracer=$!
+usleep 2000000
+calls getppid 100
+echo 0 >/sys/devices/system/cpu/cpu$last/online || fail "CPU $last stays online"
+calls getppid 100
+echo 1 >/sys/devices/system/cpu/cpu$last/online || fail "CPU $last stays offline"
+calls getppid 100
+wait $tracer || fail "hotplug: status $?"
+same "entries with a CPU that went and came" $(records calls .) $((100 * (3 * cpus - 1)))
+
+# What is in use stays.
 rmmod xcall 2>/dev/null && fail "xcall.ko went while it was used"
+exec 5<>/dev/dtrace/dtrace
+rmmod dtrace 2>/dev/null && fail "dtrace.ko went while it was open"
+exec 5>&-
 
 kilobytes() { awk '/^(Slab|VmallocUsed):/ { sum += $2 } END { print sum }' /proc/meminfo; }
 

@@ -217,7 +217,7 @@ impl State {
         self.declare(code).unwrap();
         let program = self.validate(code).unwrap();
         let size = program.result_size(self.strsize) as usize;
-        let mut machine = Machine::new(self.memory());
+        let mut machine = Machine::new(self.memory(), tuple());
         let value = machine.run(&program, fake)?;
         let mut record = vec![0xaa; size];
         machine.write_result(&program, fake, value, &mut record)?;
@@ -325,4 +325,9 @@ impl Environment for Fake {
     fn random(&mut self) -> u64 {
         4
     }
+}
+
+/// A tuple stack, for as long as the test's process lasts.
+pub fn tuple() -> &'static mut dif::Tuple {
+    Box::leak(Box::default())
 }
