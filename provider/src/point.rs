@@ -31,7 +31,9 @@ pub(crate) fn reach(_: Point) {}
 #[cfg(any(loom, test))]
 pub(crate) use model::reach;
 #[cfg(any(loom, test))]
-pub use model::{set_hook, Hook};
+pub use model::set_hook;
+#[cfg(loom)]
+pub use model::Hook;
 
 #[cfg(any(loom, test))]
 mod model {
