@@ -167,22 +167,25 @@ static const struct xcall_work hurried = {
  */
 static int try_timeout(void)
 {
-	unsigned int cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
 	unsigned long give_up = jiffies + 5 * HZ;
-	struct xcall_report report;
+	struct xcall_report report = {};
+	unsigned int cpu;
 	int ret;
 
+	/* Stays where it is: on the CPU to be held it would hold itself. */
+	cpu = cpumask_any_but(cpu_online_mask, get_cpu());
 	if (cpu >= nr_cpu_ids) {
+		put_cpu();
 		pr_info("timeout: left out, there is one CPU\n");
 		return 0;
 	}
 	ret = xcall_post(cpu, &holding);
-	if (ret)
-		return ret;
-	while (!READ_ONCE(held) && time_before(jiffies, give_up))
+	while (!ret && !READ_ONCE(held) && time_before(jiffies, give_up))
 		cpu_relax();
-	ret = xcall_call(cpu, &hurried, &report);
+	if (!ret)
+		ret = xcall_call(cpu, &hurried, &report);
 	WRITE_ONCE(let_go, true);
+	put_cpu();
 	if (ret != -ETIMEDOUT || report.silent.count != 1 || report.silent.named[0] != cpu) {
 		pr_err("timeout: %d, %u silent, CPU%u held\n", ret, report.silent.count, cpu);
 		return -EIO;
