@@ -11,7 +11,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::aggregate::Function;
+use crate::aggregating_function::Function;
 use crate::memory::{List, OutOfMemory};
 
 /// A place in `links` plus one; 0 is none.

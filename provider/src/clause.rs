@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::aggregate::Function;
+use crate::aggregating_function::Function;
 use crate::description::{ActionDescription, ClauseDescription};
 use crate::error::Error;
 use crate::expression::{record_size, Expression};

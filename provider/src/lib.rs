@@ -27,7 +27,7 @@
 #![cfg_attr(not(any(test, loom, feature = "host")), no_std)]
 
 mod activity;
-mod aggregate;
+mod aggregating_function;
 mod aggregation;
 
 mod clause;

@@ -2,11 +2,9 @@
 //! `-F`: entries and returns, indented by how deep they are.
 
 use super::text::{finish, headings};
-use super::{line, tables, Output, Sorting};
-use crate::aggregation::Table;
+use super::{line, Output};
 use crate::event::{Event, Record};
 use crate::fields::Field;
-use crate::program::Clause;
 use crate::symbols::Symbols;
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -75,15 +73,5 @@ impl Output for Flow {
             // Told on standard error.
             _ => Ok(()),
         }
-    }
-
-    fn table(
-        &mut self,
-        _clause: Option<&Clause>,
-        table: &Table,
-        sorting: Sorting,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        tables::text(table, sorting, out)
     }
 }

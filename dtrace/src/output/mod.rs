@@ -25,17 +25,19 @@ pub trait Output {
     /// The writer's.
     fn event(&mut self, event: &Event<'_>, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Shows an aggregation, sorted as asked.
+    /// Shows an aggregation, sorted as asked: as text, unless a form has its own.
     ///
     /// # Errors
     /// The writer's.
     fn table(
         &mut self,
-        clause: Option<&Clause>,
+        _clause: Option<&Clause>,
         table: &Table,
         sorting: Sorting,
         out: &mut dyn Write,
-    ) -> io::Result<()>;
+    ) -> io::Result<()> {
+        tables::text(table, sorting, out)
+    }
 }
 
 /// How an aggregation's entries follow each other.

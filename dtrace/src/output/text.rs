@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! DTrace's own form: `CPU ID FUNCTION:NAME`, then what was recorded.
 
-use super::{line, tables, Output, Sorting};
-use crate::aggregation::Table;
+use super::{line, Output};
 use crate::event::{Event, Record};
 use crate::fields::{Field, Holds, Source};
-use crate::program::Clause;
 use crate::record::Value;
 use crate::symbols::Symbols;
 use std::fmt::Write as _;
@@ -55,16 +53,6 @@ impl Output for Text {
             // Told on standard error.
             _ => Ok(()),
         }
-    }
-
-    fn table(
-        &mut self,
-        _clause: Option<&Clause>,
-        table: &Table,
-        sorting: Sorting,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        tables::text(table, sorting, out)
     }
 }
 

@@ -18,13 +18,11 @@
 //! [`Object`] is what a loader found. [`variables::declare`] takes its variables into the state's
 //! [`variables::Slot`]s, [`validate`] makes it a [`Program`]. A firing lends [`Memory`] to a
 //! [`Machine`] for each clause and runs its programs one after the other: [`Machine::run`], then
-//! [`Machine::write_result`] into the record. [`Store`] holds the variables that come and go,
-//! [`aggregate`] is the arithmetic of aggregations.
+//! [`Machine::write_result`] into the record. [`Store`] holds the variables that come and go.
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod address;
-pub mod aggregate;
 mod call;
 mod environment;
 mod fault;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Aggregations against a slow reference: all values kept, the result made of them at the end.
 
-use dif::aggregate::{Aggregate, BadAggregate};
+use super::{get, Function};
+use crate::error::Error;
 use dtrace_interface::action::ActionKind;
-use dtrace_interface::aggregation::{quantize_value, Linear, LogLinear, QUANTIZE_BUCKETS};
+use dtrace_interface::aggregation::{quantize_value, Linear, QUANTIZE_BUCKETS};
 
 /// Numbers that look random, extremes among them.
 fn numbers(seed: u64) -> Vec<i64> {
@@ -22,15 +23,14 @@ fn numbers(seed: u64) -> Vec<i64> {
     all
 }
 
-fn aggregated(kind: ActionKind, argument: u64, numbers: &[i64], weight: u64) -> Vec<u64> {
-    let aggregate = Aggregate::new(kind, argument).unwrap();
-    let mut data = vec![0xdead; aggregate.words()];
-    assert_eq!(aggregate.size(), data.len() * 8);
-    aggregate.begin(&mut data);
+fn aggregated(kind: ActionKind, argument: u64, numbers: &[i64]) -> Vec<u64> {
+    let function = Function::new(kind, argument).unwrap();
+    let mut data = vec![0; function.size()];
+    function.begin(&mut data);
     for number in numbers {
-        aggregate.add(&mut data, *number as u64, weight);
+        function.join(&mut data, *number as u64);
     }
-    data
+    (0..data.len() / 8).map(|word| get(&data, word)).collect()
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn sums() {
             let magnitude = u128::from(n.unsigned_abs());
             sum.wrapping_add(magnitude * magnitude)
         });
-        let of = |kind| aggregated(kind, 0, &numbers, 5);
+        let of = |kind| aggregated(kind, 0, &numbers);
         assert_eq!(of(ActionKind::Count), [count]);
         assert_eq!(of(ActionKind::Sum), [sum]);
         assert_eq!(of(ActionKind::Avg), [count, sum]);
@@ -56,8 +56,8 @@ fn sums() {
         let few = &numbers[8..11];
         let least = *few.iter().min().unwrap();
         let most = *few.iter().max().unwrap();
-        assert_eq!(aggregated(ActionKind::Min, 0, few, 1), [least as u64]);
-        assert_eq!(aggregated(ActionKind::Max, 0, few, 1), [most as u64]);
+        assert_eq!(aggregated(ActionKind::Min, 0, few), [least as u64]);
+        assert_eq!(aggregated(ActionKind::Max, 0, few), [most as u64]);
     }
 }
 
@@ -65,7 +65,7 @@ fn sums() {
 #[test]
 fn quantize() {
     let numbers = numbers(1);
-    let data = aggregated(ActionKind::Quantize, 0, &numbers, 3);
+    let data = aggregated(ActionKind::Quantize, 0, &numbers);
     assert_eq!(data.len(), QUANTIZE_BUCKETS);
     for (bucket, in_bucket) in data.iter().enumerate() {
         let value = i128::from(quantize_value(bucket));
@@ -79,9 +79,9 @@ fn quantize() {
             _ => n >= value && n < next,
         };
         let count = numbers.iter().filter(|n| inside(i128::from(**n))).count();
-        assert_eq!(*in_bucket, count as u64 * 3, "bucket {bucket}");
+        assert_eq!(*in_bucket, count as u64, "bucket {bucket}");
     }
-    assert_eq!(data.iter().sum::<u64>(), numbers.len() as u64 * 3);
+    assert_eq!(data.iter().sum::<u64>(), numbers.len() as u64);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn lquantize() {
     ] {
         let linear = Linear { base, step, levels };
         let argument = linear.to_argument();
-        let data = aggregated(ActionKind::Lquantize, argument, &numbers, 1);
+        let data = aggregated(ActionKind::Lquantize, argument, &numbers);
         assert_eq!(data[0], argument);
         let mut expected = vec![0; usize::from(levels) + 2];
         for number in &numbers {
@@ -120,22 +120,14 @@ fn refused() {
             step,
             levels,
         };
-        Aggregate::new(ActionKind::Lquantize, linear.to_argument())
+        Function::new(ActionKind::Lquantize, linear.to_argument())
     };
-    assert_eq!(linear(0, 5), Err(BadAggregate::Linear));
-    assert_eq!(linear(5, 0), Err(BadAggregate::Linear));
-    let log = LogLinear {
-        factor: 10,
-        low: 0,
-        high: 6,
-        steps: 20,
-    };
-    let refused = Aggregate::new(ActionKind::Llquantize, log.to_argument()).unwrap_err();
-    assert_eq!(refused.to_string(), "llquantize() is not supported");
-    assert!(Aggregate::new(ActionKind::Printf, 0).is_err());
+    assert_eq!(linear(0, 5), Err(Error::Invalid));
+    assert_eq!(linear(5, 0), Err(Error::Invalid));
+    assert!(Function::new(ActionKind::Printf, 0).is_err());
 }
 
-/// Too few words: nothing is written outside, nothing panics.
+/// Too few bytes: nothing is written outside, nothing panics.
 #[test]
 fn short_data() {
     for kind in [
@@ -144,12 +136,12 @@ fn short_data() {
         ActionKind::Quantize,
         ActionKind::Avg,
     ] {
-        let aggregate = Aggregate::new(kind, 0).unwrap();
-        for words in 0..aggregate.words() {
-            let mut data = vec![0; words];
-            aggregate.begin(&mut data);
-            aggregate.add(&mut data, 5, 1);
-            aggregate.add(&mut data, -5i64 as u64, 1);
+        let function = Function::new(kind, 0).unwrap();
+        for words in 0..function.size() / 8 {
+            let mut data = vec![0; words * 8];
+            function.begin(&mut data);
+            function.join(&mut data, 5);
+            function.join(&mut data, -5i64 as u64);
         }
     }
 }
