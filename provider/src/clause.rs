@@ -64,6 +64,12 @@ pub struct Clause<X> {
     /// Bytes of the record area, the EPID included; 0: it leaves none.
     pub(crate) size: usize,
     pub(crate) align: usize,
+    /// The values of its expressions are all at hand: it does without the environment.
+    pub(crate) is_plain: bool,
+    /// Its records and the EPID fill the area: nothing of it is to be zeroed.
+    pub(crate) is_dense: bool,
+    /// What it may do, in words of records and actions: 1 at least.
+    pub(crate) words: usize,
     /// Aggregations in it.
     pub(crate) aggregations: u32,
     /// Bytes of the longest key.
@@ -95,6 +101,9 @@ impl<X: Expression> Clause<X> {
             steps: List::new(),
             size: 4,
             align: 4,
+            is_plain: false,
+            is_dense: false,
+            words: 1,
             aggregations: 0,
             key_size: 0,
             user_argument,
@@ -108,6 +117,12 @@ impl<X: Expression> Clause<X> {
             clause.mark_keys(keys)?;
         }
         clause.lay_out()?;
+        let is_plain = clause.expressions().all(Expression::is_plain);
+        clause.is_plain = is_plain;
+        clause.is_dense = clause.fills_area();
+        clause.words = (clause.size / 8)
+            .saturating_add(clause.steps.len())
+            .saturating_add(1);
         Ok(clause)
     }
 
@@ -266,6 +281,31 @@ impl<X: Expression> Clause<X> {
             false => 0,
         };
         Ok(())
+    }
+
+    /// Bytes that the EPID is written with: up to the first record, if that begins at 8.
+    pub(crate) fn head(&self) -> usize {
+        match self.steps.first() {
+            Some(step) if step.offset == 8 => 8,
+            _ => 4,
+        }
+    }
+
+    /// Whether its records lie one after the other, without a gap, and each is written whole.
+    fn fills_area(&self) -> bool {
+        let mut end = self.head();
+        for step in &self.steps {
+            let is_whole = match &step.work {
+                Work::Store(x) => !x.result().is_by_ref(),
+                Work::Exit(_) => true,
+                _ => false,
+            };
+            if !is_whole || step.is_key || step.offset != end {
+                return false;
+            }
+            end = step.offset.saturating_add(step.size);
+        }
+        end == self.size
     }
 
     /// The client's argument.

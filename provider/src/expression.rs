@@ -16,6 +16,12 @@ pub trait Expression: Send + Sync + Sized + 'static {
     /// The type of its value.
     fn result(&self) -> DifType;
 
+    /// Whether its value is at hand in any firing: [`value`](Self::value) and [`store`](Self::store) then do
+    /// without [`begin`](Self::begin) and [`begin_clause`](Self::begin_clause). Any context.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
     /// A firing begins: what its expressions may do together is bounded from here.
     fn begin_firing(environment: &mut Self::Environment);
 
@@ -37,8 +43,8 @@ pub trait Expression: Send + Sync + Sized + 'static {
         environment: &mut Self::Environment,
     ) -> Result<u64, Fault>;
 
-    /// Puts its value into `to`, which holds zeros and is as large as the record: an integer's low
-    /// bytes, or the data that it refers to (a string up to its NUL).
+    /// Puts its value into `to`, which is as large as the record: an integer's low bytes, which fill it, or
+    /// the data that it refers to (a string up to its NUL), of which `to` holds zeros before.
     ///
     /// # Errors
     ///

@@ -10,6 +10,7 @@ use crate::fault::{Fault, FaultKind, Trouble};
 use crate::instruction::{Binary, Condition, Instruction, Register, Scope, Space, REGISTERS};
 use crate::memory::{Access, Bytes, Memory, MAX_TOUCHED};
 use crate::object::Program;
+use crate::plain::write_number;
 use crate::primitive::Ordering as MemoryOrdering;
 use crate::variables::{Kind, Slot};
 use crate::Environment;
@@ -211,12 +212,7 @@ impl<'a> Machine<'a> {
             address: trouble.address,
         };
         if !program.returns_by_ref() {
-            let bytes = value.to_ne_bytes();
-            into.fill(0);
-            // Little-endian: the lower bytes come first.
-            for (to, from) in into.iter_mut().zip(bytes) {
-                *to = from;
-            }
+            write_number(value, into);
             return Ok(());
         }
         let string = program.object.return_type.kind == TYPE_STRING;

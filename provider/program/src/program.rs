@@ -6,7 +6,8 @@ use crate::firing::Firing;
 use crate::state::{Scopes, State};
 use core::fmt;
 use core::marker::PhantomData;
-use dif::{validate, Environment, Limits, Machine, Memory, Needs, Object, Refusal};
+use dif::{plain, validate, write_number, Plain};
+use dif::{BuiltIn, Environment, FaultKind, Limits, Machine, Memory, Needs, Object, Refusal};
 use dof::Difo;
 use dtrace_interface::dif::{DifType, Variable};
 use dtrace_provider::memory::{List, OutOfMemory};
@@ -19,7 +20,35 @@ pub struct Program<E> {
     strings: List<u8>,
     variables: List<Variable>,
     return_type: DifType,
+    form: Form,
     _environment: PhantomData<fn(E)>,
+}
+
+/// How it is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// By the interpreter.
+    Code,
+    /// It says one of the probe's arguments.
+    Argument(u8),
+    /// It says another built-in variable.
+    BuiltIn(BuiltIn),
+    /// It says a number.
+    Integer(u64),
+}
+
+impl Form {
+    fn of(object: &Object<'_>) -> Self {
+        let first = BuiltIn::Arg0.raw();
+        match plain(object) {
+            None => Self::Code,
+            Some(Plain::Integer(number)) => Self::Integer(number),
+            Some(Plain::BuiltIn(built_in)) => match built_in.raw().checked_sub(first) {
+                Some(index @ 0..10) => Self::Argument(index as u8),
+                _ => Self::BuiltIn(built_in),
+            },
+        }
+    }
 }
 
 /// Why an object becomes no program.
@@ -50,12 +79,13 @@ impl<E> Program<E> {
     /// Copies and checks an object, with the option `strsize` as it is now: it is checked again when
     /// tracing begins. Task context.
     pub fn new(difo: &Difo<'_>, strsize: u32) -> Result<Self, Unfit> {
-        let program = Self {
+        let mut program = Self {
             instructions: collected(difo.instructions.iter())?,
             integers: collected(difo.integers.iter())?,
             strings: List::copied(difo.strings)?,
             variables: collected(difo.variables.iter())?,
             return_type: difo.return_type,
+            form: Form::Code,
             _environment: PhantomData,
         };
         let mut scopes = Scopes::default();
@@ -67,6 +97,7 @@ impl<E> Program<E> {
             ..Limits::default()
         };
         validate(program.object(), &scopes.declared(), &limits).map_err(Unfit::Dif)?;
+        program.form = Form::of(&program.object());
         Ok(program)
     }
 
@@ -101,7 +132,43 @@ fn told(fault: dif::Fault) -> Fault {
     }
 }
 
+/// A fault of the first instruction.
+fn of_load(kind: FaultKind) -> Fault {
+    told(dif::Fault {
+        kind,
+        instruction: 0,
+        address: 0,
+    })
+}
+
 impl<E: Environment + Send + 'static> Program<E> {
+    /// Its value, if that takes no interpreter.
+    #[inline]
+    fn plain(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Option<Result<u64, Fault>> {
+        match self.form {
+            Form::Argument(index) => {
+                let value = site.args.get(usize::from(index));
+                Some(Ok(value.copied().unwrap_or_default()))
+            }
+            Form::BuiltIn(BuiltIn::Pid) => {
+                Some(cpu.machine.number(BuiltIn::Pid, 0).map_err(of_load))
+            }
+            Form::BuiltIn(built_in) => Some(Self::built_in(built_in, site, cpu)),
+            Form::Integer(number) => Some(Ok(number)),
+            Form::Code => None,
+        }
+    }
+
+    #[inline(never)]
+    fn built_in(built_in: BuiltIn, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
+        let mut firing = Firing {
+            site,
+            machine: &mut cpu.machine,
+            timestamp: &mut cpu.timestamp,
+        };
+        firing.number(built_in, 0).map_err(of_load)
+    }
+
     /// Runs it, and `then` with its value while the memory it may refer to is there.
     fn run<R>(
         &self,
@@ -140,6 +207,23 @@ impl<E: Environment + Send + 'static> Program<E> {
         cpu.progress = machine.progress();
         result.map_err(told)
     }
+
+    #[inline(never)]
+    fn run_for_value(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
+        self.run(site, cpu, |_, _, _, value| Ok(value))
+    }
+
+    #[inline(never)]
+    fn run_for_record(
+        &self,
+        site: &Site<'_, State>,
+        cpu: &mut Cpu<E>,
+        to: &mut [u8],
+    ) -> Result<(), Fault> {
+        self.run(site, cpu, |machine, program, firing, value| {
+            machine.write_result(program, firing, value, to)
+        })
+    }
 }
 
 impl<E: Environment + Send + 'static> Expression for Program<E> {
@@ -150,6 +234,12 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         self.return_type
     }
 
+    /// The clock is read once in a clause: that it was is forgotten at its beginning.
+    fn is_plain(&self) -> bool {
+        !matches!(self.form, Form::Code | Form::BuiltIn(BuiltIn::Timestamp))
+    }
+
+    #[inline]
     fn begin_firing(cpu: &mut Cpu<E>) {
         cpu.begin_firing();
     }
@@ -162,13 +252,22 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         cpu.begin_clause();
     }
 
+    #[inline]
     fn value(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
-        self.run(site, cpu, |_, _, _, value| Ok(value))
+        match self.plain(site, cpu) {
+            Some(value) => value,
+            None => self.run_for_value(site, cpu),
+        }
     }
 
+    #[inline]
     fn store(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>, to: &mut [u8]) -> Result<(), Fault> {
-        self.run(site, cpu, |machine, program, firing, value| {
-            machine.write_result(program, firing, value, to)
-        })
+        match self.plain(site, cpu) {
+            Some(value) => {
+                write_number(value?, to);
+                Ok(())
+            }
+            None => self.run_for_record(site, cpu, to),
+        }
     }
 }
