@@ -68,17 +68,11 @@ pub(crate) fn fire(probe: u32, args: &[u64; 10]) {
     }
 }
 
-/// A probe fires on `cpu`, with interrupts off.
-///
-/// # Safety
-///
-/// `args` points to ten numbers.
-#[no_mangle]
-unsafe extern "C" fn dtrace_fire(probe: u32, args: *const [u64; 10], cpu: c_uint) {
-    // SAFETY: the caller's promise; they are not written meanwhile.
-    let args = unsafe { &*args };
+/// A probe fires on `cpu`, this one, and in `process`. Interrupts are off; any context.
+#[inline(always)]
+pub(crate) fn fire_known(cpu: u32, process: u32, probe: u32, args: &[u64; 10]) {
     if let Some(framework) = probe_side() {
-        framework.fire_irqs_off(cpu as usize, probe, args);
+        framework.fire_known(cpu as usize, process, probe, args);
     }
 }
 

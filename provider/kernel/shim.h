@@ -114,13 +114,12 @@ void dtrace_deadman_due(void);
 /* Where the interrupt came: in the kernel or in user space, the other is 0. */
 void dtrace_timer_fired(u32 probe, u64 pc, u64 user_pc);
 
-/* ---- in Rust: probes, with interrupts off on that CPU ---- */
-#define DTRACE_SHIM_ARGUMENTS	10
-void dtrace_fire(u32 probe, const u64 *arguments, unsigned int cpu);
-
 /* ---- in Rust: system calls ---- */
 /* The probe that is to fire, or 0. In the task whose call it is. */
 u32 dtrace_sys_enter(s64 id, bool ia32, u64 task);
+/* Fires it, with interrupts off, on that CPU and in that process. */
+void dtrace_enter(u32 probe, unsigned int cpu, u32 tgid, u64 arg0, u64 arg1, u64 arg2,
+		  u64 arg3, u64 arg4, u64 arg5);
 /* With preemption off. */
 void dtrace_sys_exit(s64 value, u64 task);
 /* 0: returns without an entry; else entries without a place. Any context. */

@@ -69,17 +69,20 @@ MODULE_PARM_DESC(entries_without_place, "To be read: entries that found the tabl
 
 /* ---- tracepoints ---------------------------------------------------------------------- */
 
-/* Fires an entry with its arguments. */
+/*
+ * Fires an entry with its arguments, which go by value: no array of them is made here.
+ * Interrupts are on: kernel/entry/common.c turns them on before it looks at the work of
+ * an entry.
+ */
 static __always_inline void dtrace_shim_enter(u32 probe, struct pt_regs *regs)
 {
-	u64 arguments[DTRACE_SHIM_ARGUMENTS];
-	unsigned long flags;
+	unsigned long of[6];
 
-	syscall_get_arguments(current, regs, (unsigned long *)arguments);
-	memset(arguments + 6, 0, sizeof(arguments) - 6 * sizeof(*arguments));
-	raw_local_irq_save(flags);
-	dtrace_fire(probe, arguments, raw_smp_processor_id());
-	raw_local_irq_restore(flags);
+	syscall_get_arguments(current, regs, of);
+	raw_local_irq_disable();
+	dtrace_enter(probe, raw_smp_processor_id(), current->tgid, of[0], of[1], of[2], of[3],
+		     of[4], of[5]);
+	raw_local_irq_enable();
 }
 
 /*

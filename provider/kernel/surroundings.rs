@@ -25,8 +25,6 @@ const FRAMES: usize = MAX_FRAMES as usize + OWN_FRAMES;
 
 /// One CPU's view of the kernel.
 pub(crate) struct Kernel {
-    /// The process that the firing is in.
-    process: u32,
     random: u64,
     stack: [u64; FRAMES],
 }
@@ -35,7 +33,6 @@ impl Kernel {
     /// Of `cpu`.
     pub(crate) fn new(cpu: usize) -> Self {
         Self {
-            process: 0,
             // Any seed but 0; not the same on two CPUs.
             random: (now_ns() << 16) | cpu as u64 | 1,
             stack: [0; FRAMES],
@@ -72,7 +69,6 @@ impl Environment for Kernel {
         copied(unsafe { shim::dtrace_shim_copy_from_user(into.as_mut_ptr().cast(), address, size) })
     }
 
-    #[inline]
     fn number(&mut self, builtin: BuiltIn, _index: u64) -> Result<u64, FaultKind> {
         // SAFETY: all of them: any context, interrupts off.
         unsafe {
@@ -81,7 +77,7 @@ impl Environment for Kernel {
                 BuiltIn::Timestamp => now_ns(),
                 BuiltIn::Vtimestamp => shim::dtrace_shim_runtime(),
                 BuiltIn::Walltimestamp => shim::dtrace_shim_walltimestamp(),
-                BuiltIn::Pid => self.process.into(),
+                BuiltIn::Pid => shim::dtrace_shim_tgid().into(),
                 BuiltIn::Tid => shim::dtrace_shim_pid().into(),
                 BuiltIn::Ppid => shim::dtrace_shim_ppid().into(),
                 BuiltIn::Uid => shim::dtrace_shim_uid().into(),
@@ -146,15 +142,9 @@ impl Environment for Kernel {
 }
 
 impl Surroundings for Kernel {
-    #[inline]
-    fn begin(&mut self) {
-        // SAFETY: any context.
-        self.process = unsafe { shim::dtrace_shim_tgid() };
-    }
-
-    #[inline]
     fn process(&self) -> u32 {
-        self.process
+        // SAFETY: any context.
+        unsafe { shim::dtrace_shim_tgid() }
     }
 
     /// From the function on that called dtrace.ko, or that was interrupted by what did.

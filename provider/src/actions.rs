@@ -32,10 +32,9 @@ pub(crate) fn run<M: Machine>(
     area: &mut [u8],
 ) -> Result<(), Failure> {
     for (at, step) in actions.ecb.clause.steps.iter().enumerate() {
-        let end = step.offset.saturating_add(step.size);
         let done = match &step.work {
             Work::Store(expression) if !step.is_key => {
-                let record = area.get_mut(step.offset..end).unwrap_or_default();
+                let record = area.get_mut(step.offset..step.end).unwrap_or_default();
                 expression.store(actions.site, actions.environment, record)
             }
             _ => seldom(actions, at, step, area),
@@ -68,8 +67,7 @@ fn seldom<M: Machine>(
             Ok(())
         }
         _ => {
-            let end = step.offset.saturating_add(step.size);
-            let record = area.get_mut(step.offset..end).unwrap_or_default();
+            let record = area.get_mut(step.offset..step.end).unwrap_or_default();
             store::<M>(step, actions.site, actions.environment, record)
         }
     }
@@ -110,8 +108,7 @@ impl<M: Machine> Actions<'_, '_, M> {
             let key = half.key(*key_size);
             write(key, 0, &id.to_ne_bytes());
             for part in parts {
-                let end = part.offset.saturating_add(part.size);
-                let to = key.get_mut(part.offset..end).unwrap_or_default();
+                let to = key.get_mut(part.offset..part.end).unwrap_or_default();
                 result = store::<M>(part, site, environment, to);
                 if result.is_err() {
                     half.failed();

@@ -54,6 +54,8 @@ pub(crate) struct Step<X> {
     /// Where its record lies in the area or the entry.
     pub(crate) offset: usize,
     pub(crate) size: usize,
+    /// `offset + size`.
+    pub(crate) end: usize,
     record: RecordDescription,
 }
 
@@ -64,10 +66,12 @@ pub struct Clause<X> {
     /// Bytes of the record area, the EPID included; 0: it leaves none.
     pub(crate) size: usize,
     pub(crate) align: usize,
-    /// The values of its expressions are all at hand: it does without the environment.
+    /// It leaves numbers that are at hand and does nothing else: see [`Expression::plain`].
     pub(crate) is_plain: bool,
     /// Its records and the EPID fill the area: nothing of it is to be zeroed.
     pub(crate) is_dense: bool,
+    /// The EPID is written with 8 bytes: its first record begins behind them.
+    pub(crate) is_wide: bool,
     /// What it may do, in words of records and actions: 1 at least.
     pub(crate) words: usize,
     /// Aggregations in it.
@@ -103,6 +107,7 @@ impl<X: Expression> Clause<X> {
             align: 4,
             is_plain: false,
             is_dense: false,
+            is_wide: false,
             words: 1,
             aggregations: 0,
             key_size: 0,
@@ -117,8 +122,8 @@ impl<X: Expression> Clause<X> {
             clause.mark_keys(keys)?;
         }
         clause.lay_out()?;
-        let is_plain = clause.expressions().all(Expression::is_plain);
-        clause.is_plain = is_plain;
+        clause.is_plain = clause.leaves_plain_values();
+        clause.is_wide = clause.steps.first().is_some_and(|step| step.offset == 8);
         clause.is_dense = clause.fills_area();
         clause.words = (clause.size / 8)
             .saturating_add(clause.steps.len())
@@ -223,6 +228,7 @@ impl<X: Expression> Clause<X> {
             is_key: false,
             offset: 0,
             size,
+            end: 0,
             record,
         })
     }
@@ -265,7 +271,8 @@ impl<X: Expression> Clause<X> {
                 }
             };
             step.offset = end.checked_next_multiple_of(align).ok_or(Error::Invalid)?;
-            *end = step.offset.saturating_add(step.size);
+            step.end = step.offset.saturating_add(step.size);
+            *end = step.end;
             step.record.offset = u32::try_from(step.offset).map_err(|_| Error::Invalid)?;
             if let Work::Aggregate { key_size, .. } = &mut step.work {
                 *key_size = step.offset;
@@ -283,17 +290,17 @@ impl<X: Expression> Clause<X> {
         Ok(())
     }
 
-    /// Bytes that the EPID is written with: up to the first record, if that begins at 8.
-    pub(crate) fn head(&self) -> usize {
-        match self.steps.first() {
-            Some(step) if step.offset == 8 => 8,
-            _ => 4,
-        }
+    fn leaves_plain_values(&self) -> bool {
+        let is_plain = |step: &Step<X>| match &step.work {
+            Work::Store(x) => x.is_plain() && !step.is_key,
+            _ => false,
+        };
+        self.predicate.is_none() && self.steps.iter().all(is_plain)
     }
 
     /// Whether its records lie one after the other, without a gap, and each is written whole.
     fn fills_area(&self) -> bool {
-        let mut end = self.head();
+        let mut end = if self.is_wide { 8 } else { 4 };
         for step in &self.steps {
             let is_whole = match &step.work {
                 Work::Store(x) => !x.result().is_by_ref(),
@@ -303,7 +310,7 @@ impl<X: Expression> Clause<X> {
             if !is_whole || step.is_key || step.offset != end {
                 return false;
             }
-            end = step.offset.saturating_add(step.size);
+            end = step.end;
         }
         end == self.size
     }

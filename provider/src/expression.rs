@@ -16,13 +16,20 @@ pub trait Expression: Send + Sync + Sized + 'static {
     /// The type of its value.
     fn result(&self) -> DifType;
 
-    /// Whether its value is at hand in any firing: [`value`](Self::value) and [`store`](Self::store) then do
-    /// without [`begin`](Self::begin) and [`begin_clause`](Self::begin_clause). Any context.
+    /// Whether [`plain`](Self::plain) says its value. Any context.
     fn is_plain(&self) -> bool {
         false
     }
 
-    /// A firing begins: what its expressions may do together is bounded from here.
+    /// Its value, a number, if that is at hand: of the arguments and the process alone. It needs no
+    /// environment and cannot fail.
+    #[inline]
+    fn plain(&self, args: &[u64; 10], process: u32) -> Option<u64> {
+        let _ = (args, process);
+        None
+    }
+
+    /// The first clause that is not plain begins in a firing: what they may do together is bounded from here.
     fn begin_firing(environment: &mut Self::Environment);
 
     /// The clauses of a consumer at one firing begin: clause-local variables are as if never written. They

@@ -12,7 +12,7 @@ use crate::consumer::{Consumer, Ecb};
 use crate::counts::Outcome;
 use crate::cpu::{Cpu, Entered, Inside, Pen};
 use crate::ecb::run_ecb;
-use crate::expression::{Expression, Fault};
+use crate::expression::Fault;
 use crate::framework::{Framework, ERROR};
 use crate::half::Half;
 use crate::machine::{Machine, Surroundings};
@@ -24,6 +24,7 @@ use crate::point::{reach, Point};
 const FIRING_WORDS: usize = 1 << 17;
 
 /// An expression failed: in which action (0: the predicate), and of what.
+#[derive(Clone, Copy)]
 pub(crate) struct Failure {
     pub(crate) action: u64,
     pub(crate) fault: Fault,
@@ -37,10 +38,14 @@ pub(crate) struct Hands<'a, 'b, M: Machine> {
     pub(crate) pen: &'a mut Pen<'b, Half>,
     pub(crate) aggregation_pen: &'a mut Pen<'b, AggregationHalf>,
     pub(crate) environment: &'a mut M::Environment,
+    /// The process it is in.
+    pub(crate) process: u32,
     /// Whose clauses used the environment last; null: none did yet.
     pub(crate) consumer: *const Node<Consumer<M>>,
     /// Of [`FIRING_WORDS`].
     pub(crate) left: usize,
+    /// Why the last ECB failed whose outcome was an error.
+    pub(crate) failure: Option<Failure>,
 }
 
 impl<M: Machine> Framework<M> {
@@ -48,7 +53,6 @@ impl<M: Machine> Framework<M> {
     /// without an ECB this is two loads.
     ///
     /// Within another firing on the same CPU it is refused and counted ([`nested`](Self::nested)).
-    #[inline]
     pub fn fire(&self, probe: u32, args: &[u64; 10]) {
         let Some(chain) = self.slots.get(probe) else {
             return;
@@ -62,23 +66,32 @@ impl<M: Machine> Framework<M> {
     }
 
     /// [`fire`](Self::fire) for a caller who has turned maskable interrupts off and knows that it is on
-    /// `cpu`. Any context, NMI included.
-    #[inline]
-    pub fn fire_irqs_off(&self, cpu: usize, probe: u32, args: &[u64; 10]) {
-        let Some(chain) = self.slots.get(probe) else {
-            return;
-        };
-        if !chain.is_empty() {
-            self.fire_here(cpu, chain, args, None);
+    /// `cpu` and in `process`. Any context, NMI included.
+    #[inline(always)]
+    pub fn fire_known(&self, cpu: usize, process: u32, probe: u32, args: &[u64; 10]) {
+        if let Some(chain) = self.slots.get(probe) {
+            self.fire_chain(cpu, |_| process, chain, args, None);
         }
     }
 
     /// Fires the ECBs of one probe, or those of one consumer, on this CPU, whose number is `cpu`.
     /// Interrupts off.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn fire_here(
         &self,
         cpu: usize,
+        chain: &Chain<Ecb<M>>,
+        args: &[u64; 10],
+        only: Option<&Node<Consumer<M>>>,
+    ) {
+        self.fire_chain(cpu, Surroundings::process, chain, args, only);
+    }
+
+    #[inline(always)]
+    fn fire_chain(
+        &self,
+        cpu: usize,
+        process: impl FnOnce(&M::Environment) -> u32,
         chain: &Chain<Ecb<M>>,
         args: &[u64; 10],
         only: Option<&Node<Consumer<M>>>,
@@ -91,39 +104,41 @@ impl<M: Machine> Framework<M> {
             return;
         };
         entered.with(|inside, pen, aggregation_pen, environment| {
-            environment.begin();
-            M::Expression::begin_firing(environment);
             let mut hands = Hands::<M> {
+                process: process(environment),
                 inside,
                 pen,
                 aggregation_pen,
                 environment,
                 consumer: core::ptr::null(),
                 left: FIRING_WORDS,
+                failure: None,
             };
             for ecb in chain.walk(inside) {
                 reach(Point::EcbSeen);
                 if only.is_some_and(|only| !core::ptr::eq(only, &*ecb.consumer)) {
                     continue;
                 }
-                if let Err(failure) = fire_ecb(ecb, args, &mut hands) {
-                    self.failed(ecb, &failure, &mut hands);
+                if fire_ecb(ecb, args, &mut hands) == Outcome::Error {
+                    self.failed(ecb, &mut hands);
                 }
             }
         });
-        self.leave(cpu, entered);
+        self.finish(cpu, &mut entered);
+        cpu.leave(entered);
+        self.look_again(cpu);
     }
 
     /// An ECB failed: counted, and dtrace:::ERROR of its consumer fires. Its clauses are further ones of the
     /// same firing: they see the clause-local variables, and leave them to those that come after.
     #[cold]
     #[inline(never)]
-    fn failed(&self, failed: &Ecb<M>, failure: &Failure, hands: &mut Hands<'_, '_, M>) {
+    fn failed(&self, failed: &Ecb<M>, hands: &mut Hands<'_, '_, M>) {
         failed.consumer.count_error(failed.role == Role::Error);
         if failed.role == Role::Error {
             return;
         }
-        let Some(chain) = self.slots.get(ERROR) else {
+        let (Some(failure), Some(chain)) = (hands.failure, self.slots.get(ERROR)) else {
             return;
         };
         let mut args = [0; 10];
@@ -135,7 +150,7 @@ impl<M: Machine> Framework<M> {
         *value = failure.fault.value;
         for ecb in chain.walk(hands.inside) {
             if core::ptr::eq(&*ecb.consumer, &*failed.consumer)
-                && fire_ecb(ecb, &args, hands).is_err()
+                && fire_ecb(ecb, &args, hands) == Outcome::Error
             {
                 ecb.consumer.count_error(true);
             }
@@ -144,13 +159,24 @@ impl<M: Machine> Framework<M> {
 
     /// Ends a firing. Switches that were asked for within it are done first; one that comes after the
     /// look, and before the end, is looked for once more.
-    #[inline]
     pub(crate) fn leave<'a>(&self, cpu: &'a Cpu<M::Environment>, mut entered: EnteredOf<'a, M>) {
+        self.finish(cpu, &mut entered);
+        cpu.leave(entered);
+        self.look_again(cpu);
+    }
+
+    /// Right before the end.
+    #[inline(always)]
+    fn finish(&self, cpu: &Cpu<M::Environment>, entered: &mut EnteredOf<'_, M>) {
         if cpu.is_wanted() {
-            self.serve(cpu, &mut entered);
+            self.serve(cpu, entered);
         }
         reach(Point::Served);
-        cpu.leave(entered);
+    }
+
+    /// Right after it.
+    #[inline(always)]
+    fn look_again(&self, cpu: &Cpu<M::Environment>) {
         if cpu.is_wanted() {
             self.leave_again(cpu);
         }
@@ -160,14 +186,10 @@ impl<M: Machine> Framework<M> {
     #[cold]
     #[inline(never)]
     fn leave_again(&self, cpu: &Cpu<M::Environment>) {
-        let Some(mut entered) = cpu.enter() else {
-            return;
-        };
-        if cpu.is_wanted() {
-            self.serve(cpu, &mut entered);
+        if let Some(mut entered) = cpu.enter() {
+            self.finish(cpu, &mut entered);
+            cpu.leave(entered);
         }
-        reach(Point::Served);
-        cpu.leave(entered);
     }
 
     /// Does the switches that are asked for.
@@ -186,21 +208,14 @@ impl<M: Machine> Framework<M> {
     }
 }
 
-/// One ECB: counts one hit and one outcome.
-#[inline]
-fn fire_ecb<M: Machine>(
-    ecb: &Ecb<M>,
-    args: &[u64; 10],
-    hands: &mut Hands<'_, '_, M>,
-) -> Result<(), Failure> {
+/// One ECB: counts one hit and one outcome. (On a CPU without counters, which there is none of: nothing.)
+#[inline(always)]
+fn fire_ecb<M: Machine>(ecb: &Ecb<M>, args: &[u64; 10], hands: &mut Hands<'_, '_, M>) -> Outcome {
     let Some(counters) = ecb.counters.get(hands.inside.cpu()) else {
-        return Ok(());
+        return Outcome::Inactive;
     };
     counters.hit();
-    let result = run_ecb(ecb, args, hands);
-    counters.ended(match &result {
-        Ok(outcome) => *outcome,
-        Err(_) => Outcome::Error,
-    });
-    result.map(|_| ())
+    let outcome = run_ecb(ecb, args, hands);
+    counters.ended(outcome);
+    outcome
 }

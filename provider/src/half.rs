@@ -69,7 +69,7 @@ impl Half {
         })
     }
 
-    /// Room for `size` bytes at a multiple of `align`, a power of two of 8 at most; an error and a drop if
+    /// Room for `size` bytes at a multiple of `align`, 4 or 8; an error and a drop if
     /// there is none. `keep` bytes stay free at the end (fill), and once a record found no room no other is
     /// taken, however small; END's alone, which comes without `keep`, gets what is left. `size_of` tells a record's bytes by its
     /// EPID (ring). The room may hold what an older record left there: whoever reserved it writes all of
@@ -82,9 +82,10 @@ impl Half {
         keep: Option<usize>,
         size_of: impl Fn(u32) -> usize,
     ) -> Result<Room, NoRoom> {
-        let mask = align.max(4).wrapping_sub(1);
-        let start = self.offset.saturating_add(mask) & !mask;
-        let end = start.saturating_add(size);
+        // An offset is at most the buffer's size, and a record's size at most 1 MiB: no overflow.
+        let mask = align.wrapping_sub(1);
+        let start = self.offset.wrapping_add(mask) & !mask;
+        let end = start.wrapping_add(size);
         let room = match self.policy {
             BufferPolicy::Switch if !self.is_closed && end <= self.bytes.len() => {
                 Room { start, end }
@@ -181,8 +182,8 @@ impl Half {
 
     /// The room's bytes.
     #[inline]
-    pub(crate) fn room(&mut self, room: Room) -> &mut [u8] {
-        self.bytes.get_mut(room.start..room.end).unwrap_or_default()
+    pub(crate) fn room(&mut self, room: Room) -> Option<&mut [u8]> {
+        self.bytes.get_mut(room.start..room.end)
     }
 
     /// The record in the room is whole.
@@ -194,7 +195,9 @@ impl Half {
     /// The record in the room is none; it counts as an error.
     #[cold]
     pub(crate) fn abandon(&mut self, room: Room) {
-        self.room(room).fill(0);
+        if let Some(area) = self.room(room) {
+            area.fill(0);
+        }
         self.failed();
     }
 

@@ -53,7 +53,7 @@ impl<H> Halves<H> {
     }
 
     /// Runs `f` on the owner's half; None on another CPU than the owner. Probe context.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write<R>(&self, pen: &mut Pen<'_, H>, f: impl FnOnce(&mut H) -> R) -> Option<R> {
         if pen.cpu() != self.cpu {
             return None;

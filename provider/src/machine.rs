@@ -83,10 +83,6 @@ pub unsafe trait Machine: Send + Sync + Sized + 'static {
 
 /// What actions ask of the CPU they run on. Probe context: no lock, no fault, no sleep, bounded.
 pub trait Surroundings {
-    /// A firing begins: what is asked for more than once in it may be looked up here.
-    #[inline]
-    fn begin(&mut self) {}
-
     /// The process that runs, as a number in the initial namespace (tgid). 0 is the idle task.
     fn process(&self) -> u32;
 

@@ -48,7 +48,7 @@ pub use instruction::{
 pub use machine::{Machine, Progress, Tuple, TUPLE_DEPTH};
 pub use memory::{Memory, MAX_TOUCHED};
 pub use object::{Needs, Object, Program};
-pub use plain::{plain, write_number, Plain};
+pub use plain::{plain, Plain};
 pub use primitive::Word;
 pub use store::{Drops, Found, Shape, Store, HEADER_WORDS};
 pub use subroutine::is_supported;

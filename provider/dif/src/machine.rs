@@ -10,12 +10,12 @@ use crate::fault::{Fault, FaultKind, Trouble};
 use crate::instruction::{Binary, Condition, Instruction, Register, Scope, Space, REGISTERS};
 use crate::memory::{Access, Bytes, Memory, MAX_TOUCHED};
 use crate::object::Program;
-use crate::plain::write_number;
 use crate::primitive::Ordering as MemoryOrdering;
 use crate::variables::{Kind, Slot};
 use crate::Environment;
 use core::cmp::Ordering;
 use dtrace_interface::dif::{OTHER_USER_BASE, TYPE_STRING};
+use dtrace_interface::record::write_number;
 use dtrace_interface::variable::BuiltIn;
 
 /// Tuple registers: most that can be pushed.

@@ -46,20 +46,3 @@ pub fn plain(object: &Object<'_>) -> Option<Plain> {
     };
     (loaded == returned).then_some(value)
 }
-
-/// Writes a number into its place in a record, in as many bytes as there are: little-endian, the lower
-/// ones first.
-#[inline]
-pub fn write_number(value: u64, into: &mut [u8]) {
-    let bytes = value.to_le_bytes();
-    match into.len() {
-        8 => into.copy_from_slice(&bytes),
-        4 => into.copy_from_slice(&(value as u32).to_le_bytes()),
-        _ => {
-            into.fill(0);
-            for (to, from) in into.iter_mut().zip(bytes) {
-                *to = from;
-            }
-        }
-    }
-}

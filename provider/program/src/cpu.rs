@@ -41,7 +41,6 @@ impl<E> Cpu<E> {
     }
 
     /// A firing begins: what its programs may touch is whole.
-    #[inline]
     pub(crate) fn begin_firing(&mut self) {
         self.progress = Progress::default();
     }
@@ -62,12 +61,6 @@ impl<E> Cpu<E> {
 }
 
 impl<E: Surroundings> Surroundings for Cpu<E> {
-    #[inline]
-    fn begin(&mut self) {
-        self.machine.begin();
-    }
-
-    #[inline]
     fn process(&self) -> u32 {
         self.machine.process()
     }

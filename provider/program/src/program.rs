@@ -6,10 +6,11 @@ use crate::firing::Firing;
 use crate::state::{Scopes, State};
 use core::fmt;
 use core::marker::PhantomData;
-use dif::{plain, validate, write_number, Plain};
+use dif::{plain, validate, Plain};
 use dif::{BuiltIn, Environment, FaultKind, Limits, Machine, Memory, Needs, Object, Refusal};
 use dof::Difo;
 use dtrace_interface::dif::{DifType, Variable};
+use dtrace_interface::record::write_number;
 use dtrace_provider::memory::{List, OutOfMemory};
 use dtrace_provider::{Error, Expression, Fault, Site};
 
@@ -31,6 +32,8 @@ enum Form {
     Code,
     /// It says one of the probe's arguments.
     Argument(u8),
+    /// It says the process.
+    Process,
     /// It says another built-in variable.
     BuiltIn(BuiltIn),
     /// It says a number.
@@ -43,6 +46,7 @@ impl Form {
         match plain(object) {
             None => Self::Code,
             Some(Plain::Integer(number)) => Self::Integer(number),
+            Some(Plain::BuiltIn(BuiltIn::Pid)) => Self::Process,
             Some(Plain::BuiltIn(built_in)) => match built_in.raw().checked_sub(first) {
                 Some(index @ 0..10) => Self::Argument(index as u8),
                 _ => Self::BuiltIn(built_in),
@@ -143,23 +147,14 @@ fn of_load(kind: FaultKind) -> Fault {
 
 impl<E: Environment + Send + 'static> Program<E> {
     /// Its value, if that takes no interpreter.
-    #[inline]
-    fn plain(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Option<Result<u64, Fault>> {
+    fn number(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Option<Result<u64, Fault>> {
         match self.form {
-            Form::Argument(index) => {
-                let value = site.args.get(usize::from(index));
-                Some(Ok(value.copied().unwrap_or_default()))
-            }
-            Form::BuiltIn(BuiltIn::Pid) => {
-                Some(cpu.machine.number(BuiltIn::Pid, 0).map_err(of_load))
-            }
             Form::BuiltIn(built_in) => Some(Self::built_in(built_in, site, cpu)),
-            Form::Integer(number) => Some(Ok(number)),
-            Form::Code => None,
+            Form::Process => Some(cpu.machine.number(BuiltIn::Pid, 0).map_err(of_load)),
+            _ => self.plain(site.args, 0).map(Ok),
         }
     }
 
-    #[inline(never)]
     fn built_in(built_in: BuiltIn, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
         let mut firing = Firing {
             site,
@@ -207,23 +202,6 @@ impl<E: Environment + Send + 'static> Program<E> {
         cpu.progress = machine.progress();
         result.map_err(told)
     }
-
-    #[inline(never)]
-    fn run_for_value(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
-        self.run(site, cpu, |_, _, _, value| Ok(value))
-    }
-
-    #[inline(never)]
-    fn run_for_record(
-        &self,
-        site: &Site<'_, State>,
-        cpu: &mut Cpu<E>,
-        to: &mut [u8],
-    ) -> Result<(), Fault> {
-        self.run(site, cpu, |machine, program, firing, value| {
-            machine.write_result(program, firing, value, to)
-        })
-    }
 }
 
 impl<E: Environment + Send + 'static> Expression for Program<E> {
@@ -234,12 +212,20 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         self.return_type
     }
 
-    /// The clock is read once in a clause: that it was is forgotten at its beginning.
     fn is_plain(&self) -> bool {
-        !matches!(self.form, Form::Code | Form::BuiltIn(BuiltIn::Timestamp))
+        !matches!(self.form, Form::Code | Form::BuiltIn(_))
     }
 
-    #[inline]
+    #[inline(always)]
+    fn plain(&self, args: &[u64; 10], process: u32) -> Option<u64> {
+        match self.form {
+            Form::Argument(index) => args.get(usize::from(index)).copied(),
+            Form::Process => Some(process.into()),
+            Form::Integer(number) => Some(number),
+            Form::Code | Form::BuiltIn(_) => None,
+        }
+    }
+
     fn begin_firing(cpu: &mut Cpu<E>) {
         cpu.begin_firing();
     }
@@ -252,22 +238,22 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         cpu.begin_clause();
     }
 
-    #[inline]
     fn value(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
-        match self.plain(site, cpu) {
+        match self.number(site, cpu) {
             Some(value) => value,
-            None => self.run_for_value(site, cpu),
+            None => self.run(site, cpu, |_, _, _, value| Ok(value)),
         }
     }
 
-    #[inline]
     fn store(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>, to: &mut [u8]) -> Result<(), Fault> {
-        match self.plain(site, cpu) {
+        match self.number(site, cpu) {
             Some(value) => {
                 write_number(value?, to);
                 Ok(())
             }
-            None => self.run_for_record(site, cpu, to),
+            None => self.run(site, cpu, |machine, program, firing, value| {
+                machine.write_result(program, firing, value, to)
+            }),
         }
     }
 }

@@ -94,9 +94,13 @@ impl Call {
     pub fn traced(id: i64, ia32: bool) -> Option<Self> {
         // The kernel takes 32 bits of it: -1 is what a tracer puts there to have it skipped.
         let id = u64::try_from(id).ok()?;
+        // Most calls are these.
+        if !ia32 && id < u64::from(CALLS) {
+            return Self::new(Abi::Native, id as u32);
+        }
         let (abi, number) = match (ia32, id & X32_BIT != 0) {
             (true, _) => (Abi::Ia32, id),
-            (false, false) => (Abi::Native, id),
+            (false, false) => return None,
             (false, true) => (Abi::X32, id & !X32_BIT),
         };
         Self::new(abi, u32::try_from(number).ok()?)
