@@ -94,31 +94,21 @@ impl<M: Machine> Actions<'_, '_, M> {
             .checked_sub(*keys)
             .and_then(|from| self.ecb.clause.steps.get(from..at))
             .unwrap_or_default();
-        // The pen is taken by parts: the key's steps do not aggregate.
-        let mut result = Ok(());
-        let mut has_joined = false;
-        let Self {
-            site,
-            buffers,
-            environment,
-            pen,
-            ..
-        } = self;
-        buffers.aggregation.write(pen, |half| {
-            let key = half.key(*key_size);
-            write(key, 0, &id.to_ne_bytes());
-            for part in parts {
-                let to = key.get_mut(part.offset..part.end).unwrap_or_default();
-                result = store::<M>(part, site, environment, to);
-                if result.is_err() {
-                    half.failed();
-                    return;
-                }
+        let Some(mut half) = self.buffers.aggregation.own(self.pen) else {
+            self.has_dropped = true;
+            return Ok(());
+        };
+        let key = half.key(*key_size);
+        write(key, 0, &id.to_ne_bytes());
+        for part in parts {
+            let to = key.get_mut(part.offset..part.end).unwrap_or_default();
+            if let Err(fault) = store::<M>(part, self.site, self.environment, to) {
+                half.failed();
+                return Err(fault);
             }
-            has_joined = half.join(*key_size, *function, value);
-        });
-        self.has_dropped |= result.is_ok() && !has_joined;
-        result
+        }
+        self.has_dropped |= !half.join(*key_size, *function, value);
+        Ok(())
     }
 }
 

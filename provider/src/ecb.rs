@@ -8,14 +8,12 @@ use crate::activity::Role;
 use crate::clause::Work;
 use crate::consumer::{CpuBuffers, Ecb, Running};
 use crate::counts::Outcome;
-use crate::cpu::Pen;
 use crate::expression::{Expression, Site};
 use crate::fire::{Failure, Hands};
-use crate::half::{write, Half, NoRoom};
+use crate::half::{write, Half, NoRoom, Room};
 use crate::machine::Machine;
 use crate::memory::Node;
 use crate::point::{reach, Point};
-use core::convert::Infallible;
 use dtrace_interface::record::write_number;
 
 /// Runs an ECB up to its outcome; [`Hands::failure`] says of what it failed.
@@ -43,7 +41,9 @@ pub(crate) fn run_ecb<M: Machine>(
         return Outcome::Drop;
     };
     if hands.left == 0 {
-        buffers.principal.write(hands.pen, Half::dropped);
+        if let Some(mut half) = buffers.principal.own(hands.pen) {
+            half.dropped();
+        }
         return Outcome::Drop;
     }
     hands.left = hands.left.saturating_sub(ecb.clause.words);
@@ -63,20 +63,25 @@ fn leave_values<M: Machine>(
     hands: &mut Hands<'_, '_, M>,
 ) -> Outcome {
     reach(Point::Admitted);
-    let process = hands.process;
-    let left = leave_record(ecb, running, buffers, hands.pen, |area| {
-        for step in &ecb.clause.steps {
-            if let Work::Store(expression) = &step.work {
-                let value = expression.plain(args, process).unwrap_or_default();
-                if let Some(record) = area.get_mut(step.offset..step.end) {
-                    write_number(value, record);
-                }
+    let Some(mut half) = buffers.principal.own(hands.pen) else {
+        return Outcome::Drop;
+    };
+    let Some((room, area)) = begin_record(ecb, running, &mut half) else {
+        return Outcome::Drop;
+    };
+    for step in &ecb.clause.steps {
+        if let Work::Store(expression) = &step.work {
+            let value = expression.plain(args, hands.process).unwrap_or_default();
+            if let Some(record) = area.get_mut(step.offset..step.end) {
+                write_number(value, record);
             }
         }
-        Ok(())
-    });
-    let Ok(outcome): Result<_, Infallible> = left;
-    outcome
+    }
+    reach(Point::Written);
+    half.commit(room);
+    drop(half);
+    reach(Point::Committed);
+    Outcome::Record
 }
 
 /// Any other clause: a predicate, then actions.
@@ -110,7 +115,9 @@ fn run_programs<M: Machine>(
             Ok(0) => return Outcome::PredicateFalse,
             Ok(_) => {}
             Err(fault) => {
-                buffers.principal.write(hands.pen, Half::failed);
+                if let Some(mut half) = buffers.principal.own(hands.pen) {
+                    half.failed();
+                }
                 hands.failure = Some(Failure { action: 0, fault });
                 return Outcome::Error;
             }
@@ -125,73 +132,78 @@ fn run_programs<M: Machine>(
         environment: hands.environment,
         has_dropped: false,
     };
-    let left = leave_record(ecb, running, buffers, hands.pen, |area| {
-        run(&mut actions, area)
-    });
-    match left {
-        // An aggregation without room is the outcome where there is no record.
-        Ok(Outcome::Record) if actions.has_dropped && ecb.clause.size == 0 => Outcome::Drop,
-        Ok(outcome) => outcome,
-        Err(failure) => {
-            hands.failure = Some(failure);
-            Outcome::Error
-        }
-    }
-}
-
-/// Has `fill` write the clause's record, if it leaves one and there is room for it.
-#[inline(always)]
-fn leave_record<M: Machine, F>(
-    ecb: &Ecb<M>,
-    running: &Running<M>,
-    buffers: &CpuBuffers,
-    pen: &mut Pen<'_, Half>,
-    fill: impl FnOnce(&mut [u8]) -> Result<(), F>,
-) -> Result<Outcome, F> {
-    let clause = &*ecb.clause;
-    let left = buffers.principal.write(pen, |half| {
-        if clause.size == 0 {
-            return match fill(&mut []) {
-                Ok(()) => Ok(Outcome::Record),
-                Err(failure) => {
-                    half.failed();
-                    Err(failure)
-                }
-            };
-        }
-        let keep = (ecb.role != Role::End).then_some(running.keep);
-        let room = half.reserve(clause.size, clause.align, keep, |epid| {
-            running.size_of(epid)
-        });
-        let room = match room {
-            Ok(room) => room,
-            Err(full) => {
-                if full == NoRoom::JustFilled {
-                    ecb.consumer.count_filled();
-                }
-                return Ok(Outcome::Drop);
+    let Some(mut half) = buffers.principal.own(hands.pen) else {
+        return Outcome::Drop;
+    };
+    if ecb.clause.size == 0 {
+        let result = run(&mut actions, &mut []);
+        // An aggregation without room is the outcome: there is no record.
+        let outcome = match actions.has_dropped {
+            true => Outcome::Drop,
+            false => Outcome::Record,
+        };
+        return match result {
+            Ok(()) => outcome,
+            Err(failure) => {
+                half.failed();
+                hands.failure = Some(failure);
+                Outcome::Error
             }
         };
-        reach(Point::Reserved);
-        let Some(area) = half.room(room) else {
-            return Ok(Outcome::Drop);
-        };
-        if !clause.is_dense {
-            area.fill(0);
-        }
-        match clause.is_wide {
-            // Little-endian: the EPID, then zeros.
-            true => write(area, 0, &u64::from(ecb.epid).to_le_bytes()),
-            false => write(area, 0, &ecb.epid.to_ne_bytes()),
-        }
-        if let Err(failure) = fill(area) {
-            half.abandon(room);
-            return Err(failure);
-        }
-        reach(Point::Written);
-        half.commit(room);
-        Ok(Outcome::Record)
-    });
+    }
+    let Some((room, area)) = begin_record(ecb, running, &mut half) else {
+        return Outcome::Drop;
+    };
+    if let Err(failure) = run(&mut actions, area) {
+        half.abandon(room);
+        hands.failure = Some(failure);
+        return Outcome::Error;
+    }
+    reach(Point::Written);
+    half.commit(room);
+    drop(half);
     reach(Point::Committed);
-    left.unwrap_or(Ok(Outcome::Drop))
+    Outcome::Record
+}
+
+/// Room for a clause's record, which begins with the EPID; None: there is none, which the buffer counts.
+#[inline(always)]
+fn begin_record<'a, M: Machine>(
+    ecb: &Ecb<M>,
+    running: &Running<M>,
+    half: &'a mut Half,
+) -> Option<(Room, &'a mut [u8])> {
+    let clause = &*ecb.clause;
+    let room = match half.plain_room(clause.size, clause.align) {
+        Some(room) => room,
+        None => room_by_policy(ecb, running, half)?,
+    };
+    reach(Point::Reserved);
+    let area = half.room(room)?;
+    if !clause.is_dense {
+        area.fill(0);
+    }
+    match clause.is_wide {
+        // Little-endian: the EPID, then zeros.
+        true => write(area, 0, &u64::from(ecb.epid).to_le_bytes()),
+        false => write(area, 0, &ecb.epid.to_ne_bytes()),
+    }
+    Some((room, area))
+}
+
+/// Room where there may be none.
+#[inline(never)]
+fn room_by_policy<M: Machine>(ecb: &Ecb<M>, running: &Running<M>, half: &mut Half) -> Option<Room> {
+    let clause = &*ecb.clause;
+    let keep = (ecb.role != Role::End).then_some(running.keep);
+    let size_of = |epid| running.size_of(epid);
+    match half.reserve(clause.size, clause.align, keep, size_of) {
+        Ok(room) => Some(room),
+        Err(full) => {
+            if full == NoRoom::JustFilled {
+                ecb.consumer.count_filled();
+            }
+            None
+        }
+    }
 }

@@ -69,12 +69,26 @@ impl Half {
         })
     }
 
-    /// Room for `size` bytes at a multiple of `align`, 4 or 8; an error and a drop if
-    /// there is none. `keep` bytes stay free at the end (fill), and once a record found no room no other is
-    /// taken, however small; END's alone, which comes without `keep`, gets what is left. `size_of` tells a record's bytes by its
+    /// [`reserve`](Self::reserve) where the policy has no say: a buffer that is switched, with room left.
+    /// None: ask `reserve`.
+    #[inline(always)]
+    pub(crate) fn plain_room(&mut self, size: usize, align: usize) -> Option<Room> {
+        let room = self.next(size, align);
+        let fits = room.end <= self.bytes.len();
+        if self.policy != BufferPolicy::Switch || self.is_closed || !fits {
+            return None;
+        }
+        if room.start != self.offset {
+            self.pad(room.start);
+        }
+        Some(room)
+    }
+
+    /// Room for `size` bytes at a multiple of `align`, 4 or 8; an error and a drop if there is none. `keep`
+    /// bytes stay free at the end (fill), and once a record found no room no other is taken, however small;
+    /// END's alone, which comes without `keep`, gets what is left. `size_of` tells a record's bytes by its
     /// EPID (ring). The room may hold what an older record left there: whoever reserved it writes all of
     /// it, or abandons it. Probe context; bounded by the records overwritten.
-    #[inline]
     pub(crate) fn reserve(
         &mut self,
         size: usize,
@@ -82,27 +96,31 @@ impl Half {
         keep: Option<usize>,
         size_of: impl Fn(u32) -> usize,
     ) -> Result<Room, NoRoom> {
+        let next = self.next(size, align);
+        let room = self.reserve_by_policy(next, keep, size_of)?;
+        self.pad(room.start);
+        Ok(room)
+    }
+
+    /// Where the next record would lie.
+    #[inline(always)]
+    fn next(&self, size: usize, align: usize) -> Room {
         // An offset is at most the buffer's size, and a record's size at most 1 MiB: no overflow.
         let mask = align.wrapping_sub(1);
         let start = self.offset.wrapping_add(mask) & !mask;
         let end = start.wrapping_add(size);
-        let room = match self.policy {
-            BufferPolicy::Switch if !self.is_closed && end <= self.bytes.len() => {
-                Room { start, end }
-            }
-            _ => self.reserve_by_policy(Room { start, end }, keep, size_of)?,
-        };
-        // Readers take zeros for padding.
-        if room.start != self.offset {
-            if let Some(padding) = self.bytes.get_mut(self.offset..room.start) {
-                padding.fill(0);
-            }
-        }
-        Ok(room)
+        Room { start, end }
     }
 
-    /// Where the room is, if there is any: all that is not plain.
+    /// Zeros up to `start`: readers take them for padding.
     #[inline(never)]
+    fn pad(&mut self, start: usize) {
+        if let Some(padding) = self.bytes.get_mut(self.offset..start) {
+            padding.fill(0);
+        }
+    }
+
+    /// Where the room is, if there is any.
     fn reserve_by_policy(
         &mut self,
         room: Room,

@@ -7,7 +7,9 @@ use crate::state::{Scopes, State};
 use core::fmt;
 use core::marker::PhantomData;
 use dif::{plain, validate, Plain};
-use dif::{BuiltIn, Environment, FaultKind, Limits, Machine, Memory, Needs, Object, Refusal};
+use dif::{
+    BuiltIn, Environment, FaultKind, Instruction, Limits, Machine, Memory, Needs, Object, Refusal,
+};
 use dof::Difo;
 use dtrace_interface::dif::{DifType, Variable};
 use dtrace_interface::record::write_number;
@@ -17,6 +19,8 @@ use dtrace_provider::{Error, Expression, Fault, Site};
 /// A checked DIF object, run in the environment `E` of a machine.
 pub struct Program<E> {
     instructions: List<u32>,
+    /// The same, decoded: empty if it is not run by the interpreter.
+    code: List<Instruction>,
     integers: List<u64>,
     strings: List<u8>,
     variables: List<Variable>,
@@ -85,6 +89,7 @@ impl<E> Program<E> {
     pub fn new(difo: &Difo<'_>, strsize: u32) -> Result<Self, Unfit> {
         let mut program = Self {
             instructions: collected(difo.instructions.iter())?,
+            code: List::new(),
             integers: collected(difo.integers.iter())?,
             strings: List::copied(difo.strings)?,
             variables: collected(difo.variables.iter())?,
@@ -102,6 +107,9 @@ impl<E> Program<E> {
         };
         validate(program.object(), &scopes.declared(), &limits).map_err(Unfit::Dif)?;
         program.form = Form::of(&program.object());
+        if program.form == Form::Code {
+            program.code = decoded(&program.object())?;
+        }
         Ok(program)
     }
 
@@ -124,6 +132,17 @@ fn collected<T>(values: impl ExactSizeIterator<Item = T>) -> Result<List<T>, Out
         list.push(value)?;
     }
     Ok(list)
+}
+
+/// The instructions of a validated object.
+fn decoded(object: &Object<'_>) -> Result<List<Instruction>, Unfit> {
+    let mut code = List::new();
+    code.reserve(object.instructions.len())?;
+    for instruction in object.decoded() {
+        let instruction = instruction.map_err(|_| Unfit::Other(Error::Invalid))?;
+        code.push(instruction)?;
+    }
+    Ok(code)
 }
 
 /// A fault as the framework tells it.
@@ -196,6 +215,7 @@ impl<E: Environment + Send + 'static> Program<E> {
         };
         // What it needs was seen to when the variables were made.
         let program = dif::Program::from_validated(self.object(), Needs::default());
+        let program = program.with_code(&self.code);
         let result = machine
             .run(&program, &mut firing)
             .and_then(|value| then(&mut machine, &program, &mut firing, value));
