@@ -21,6 +21,7 @@ pub fn all() -> Result<Vec<PathBuf>> {
         single_file("calls")?,
         single_file("raw_tracepoint")?,
         package("dtrace")?,
+        package("dtrace-dif-cost")?,
         package("dtrace-ioctl-fuzz")?,
     ])
 }
