@@ -39,6 +39,7 @@ mod path;
 mod plain;
 mod primitive;
 mod progress;
+mod reach;
 mod step;
 mod store;
 mod subroutine;
