@@ -510,7 +510,11 @@ impl<M: Machine> Control<M> {
             ecb: ecb.clone(),
             retired: None,
         })?;
-        chain.append(ecb, &mut self.writer);
+        // A consumer's clauses stand together, so that no other's run between them and take their
+        // clause-local variables.
+        let shared: *const Node<Consumer<M>> = &*state.shared;
+        let is_kin = |other: &Ecb<M>| core::ptr::eq(&*other.consumer, shared);
+        chain.append_to(ecb, is_kin, &mut self.writer);
         if let Some(probe) = self.registry.probe_mut(id) {
             probe.ecbs = probe.ecbs.saturating_add(1);
         }

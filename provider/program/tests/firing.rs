@@ -293,6 +293,31 @@ fn clause_local_variables_and_the_clock_stay_from_clause_to_clause_of_a_firing()
 }
 
 #[test]
+fn consumers_whose_clauses_alternate_leave_each_other_s_clause_local_variables() {
+    let (mut control, probe) = framework();
+    let consumers = [control.open(99).unwrap(), control.open(98).unwrap()];
+    for _ in 0..3 {
+        for consumer in consumers {
+            enable(&mut control, consumer, None, &[NEXT_LOCAL]);
+        }
+    }
+    for consumer in consumers {
+        control.go(consumer).unwrap();
+    }
+    fire(&control, probe, &[]);
+    fire(&control, probe, &[]);
+    for consumer in consumers {
+        let bytes = taken(&mut control, consumer);
+        let found: Vec<_> = bytes
+            .chunks_exact(16)
+            .map(|record| u64::from_ne_bytes(record[8..].try_into().unwrap()))
+            .collect();
+        assert_eq!(found, [1, 2, 3, 1, 2, 3]);
+        control.close(consumer);
+    }
+}
+
+#[test]
 fn an_error_between_clauses_leaves_clause_local_variables() {
     let (mut control, probe) = framework();
     let consumer = control.open(99).unwrap();
