@@ -13,7 +13,7 @@ use crate::consumer::{Consumer, CpuBuffers, Ecb, Running};
 use crate::counts::{EcbCounters, EcbCounts};
 use crate::description::ClauseDescription;
 use crate::error::Error;
-use crate::expression::Variables;
+use crate::expression::{DynamicDrops, Variables};
 use crate::framework::{Framework, Which, BEGIN, END, ERROR};
 use crate::half::Half;
 use crate::halves::Halves;
@@ -631,7 +631,7 @@ impl<M: Machine> Control<M> {
         let mut status = Status::ZERO;
         state.clean(&framework);
         if let Some(running) = &state.running {
-            let drops = running.variables.drops();
+            let drops = running.variables.drops(None);
             status.dynamic_drops = drops.full;
             status.dynamic_rinsing_drops = drops.rinsing;
             status.dynamic_dirty_drops = drops.dirty;
@@ -848,6 +848,22 @@ impl<M: Machine> Control<M> {
     pub fn switches(&self, consumer: ConsumerId) -> Result<(u64, u64), Error> {
         let state = self.state(consumer)?;
         Ok((state.switches, state.aggregation_drops))
+    }
+
+    /// Dynamic variables of a consumer that were dropped, on one CPU or (None) on all; none before GO.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`.
+    pub fn dynamic_drops(
+        &self,
+        consumer: ConsumerId,
+        cpu: Option<usize>,
+    ) -> Result<DynamicDrops, Error> {
+        let running = self.state(consumer)?.running.as_ref();
+        Ok(running.map_or_else(DynamicDrops::default, |running| {
+            running.variables.drops(cpu)
+        }))
     }
 
     /// How many consumers there are.

@@ -53,8 +53,8 @@ pub trait Expression: Send + Sync + Sized + 'static {
 
 /// A consumer's variables: written by probes on all CPUs at a time.
 pub trait Variables: Send + Sync + 'static {
-    /// Dynamic variables dropped so far.
-    fn drops(&self) -> DynamicDrops;
+    /// Dynamic variables dropped so far, on one CPU or (None) on all.
+    fn drops(&self, cpu: Option<usize>) -> DynamicDrops;
 
     /// Called from time to time by the control side: what probes gave up may be used again. `sync`
     /// returns when every firing that was on is over; it is not called where nothing was given up. False:
@@ -102,7 +102,7 @@ pub struct Fault {
 
 /// No variables.
 impl Variables for () {
-    fn drops(&self) -> DynamicDrops {
+    fn drops(&self, _: Option<usize>) -> DynamicDrops {
         DynamicDrops::default()
     }
 

@@ -133,10 +133,11 @@ impl State {
 }
 
 impl Variables for State {
-    fn drops(&self) -> DynamicDrops {
+    fn drops(&self, cpu: Option<usize>) -> DynamicDrops {
         let mut sum = DynamicDrops::default();
+        let wanted = |at: &u32| cpu.is_none_or(|cpu| cpu == *at as usize);
         if let Some(store) = self.store() {
-            for cpu in 0..self.cpus {
+            for cpu in (0..self.cpus).filter(wanted) {
                 let drops = store.drops(cpu);
                 sum.full = sum.full.saturating_add(drops.dynamic);
                 sum.rinsing = sum.rinsing.saturating_add(drops.rinsing);

@@ -8,7 +8,7 @@ use dtrace_interface::action::ActionKind;
 use dtrace_interface::options::OptionId;
 use dtrace_program::{clauses, Cpu, Program, State};
 use dtrace_provider::{
-    Called, ConsumerId, Control, Error, Expression, Machine, Options, Provider, Surroundings,
+    Called, ConsumerId, Control, DynamicDrops, Error, Expression, Machine, Options, Provider, Surroundings,
 };
 
 /// What programs see: a process, and memory that holds its own addresses.
@@ -463,6 +463,49 @@ fn variables_that_were_given_up_are_used_again() {
     assert_eq!(drops, 0);
     control.stop(consumer).unwrap();
     assert_eq!(control.clean(), None);
+    control.close(consumer);
+}
+
+#[test]
+fn dropped_variables_are_counted_by_what_stood_in_the_way() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    control
+        .set_option(consumer, OptionId::DynamicVariableSize.raw(), 256)
+        .unwrap();
+    // v[arg0] = arg1, which 0 removes.
+    let store = ".global v[]: int64\nldgs arg0, %r2; flushts; pushtv int, %r0, %r2
+        ldgs arg1, %r1; stgaa %r1, 0x500; ret %r1";
+    enable(&mut control, consumer, None, &[store]);
+    assert_eq!(
+        control.dynamic_drops(consumer, None),
+        Ok(DynamicDrops::default())
+    );
+    control.go(consumer).unwrap();
+    for key in 0..100 {
+        fire(&control, probe, &[key, 1]);
+    }
+    let full = control.dynamic_drops(consumer, None).unwrap();
+    assert!(full.full > 0 && full.full < 100);
+    // All that there is given up, and not cleaned yet.
+    for key in 0..100 {
+        fire(&control, probe, &[key, 0]);
+    }
+    fire(&control, probe, &[1, 1]);
+    let wanted = DynamicDrops { dirty: 1, ..full };
+    assert_eq!(control.dynamic_drops(consumer, Some(0)), Ok(wanted));
+    assert_eq!(
+        control.dynamic_drops(consumer, Some(1)),
+        Ok(DynamicDrops::default())
+    );
+    let status = control.status(consumer).unwrap();
+    assert_eq!(
+        (status.dynamic_drops, status.dynamic_dirty_drops),
+        (wanted.full, 1)
+    );
+    // That cleaned.
+    fire(&control, probe, &[1, 1]);
+    assert_eq!(control.dynamic_drops(consumer, None), Ok(wanted));
     control.close(consumer);
 }
 
