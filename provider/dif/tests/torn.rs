@@ -66,7 +66,12 @@ impl Shared {
 
     /// text = the string of the environment's memory.
     fn write(&self, environment: &mut impl Environment) {
-        let code = declares(Code::new().set(1, KERNEL).indexed(Stgs, TEXT as u16, 1).ret(1));
+        let code = declares(
+            Code::new()
+                .set(1, KERNEL)
+                .indexed(Stgs, TEXT as u16, 1)
+                .ret(1),
+        );
         self.run(&code, environment, |_, _, _| ());
     }
 

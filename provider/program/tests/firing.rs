@@ -8,7 +8,8 @@ use dtrace_interface::action::ActionKind;
 use dtrace_interface::options::OptionId;
 use dtrace_program::{clauses, Cpu, Program, State};
 use dtrace_provider::{
-    Called, ConsumerId, Control, DynamicDrops, Error, Expression, Machine, Options, Provider, Surroundings,
+    Called, ConsumerId, Control, DynamicDrops, Error, Expression, Machine, Options, Provider,
+    Surroundings,
 };
 
 /// What programs see: a process, and memory that holds its own addresses.
