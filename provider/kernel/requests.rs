@@ -257,6 +257,7 @@ fn enable_program(
         let more = control.enable(consumer, clause).map_err(trouble)?;
         count = count.saturating_add(more);
     }
+    control.check_variables(consumer).map_err(trouble)?;
     isize::try_from(count).map_err(|_| E2BIG)
 }
 

@@ -13,7 +13,7 @@ use crate::consumer::{Consumer, CpuBuffers, Ecb, Running};
 use crate::counts::{EcbCounters, EcbCounts};
 use crate::description::ClauseDescription;
 use crate::error::Error;
-use crate::expression::{DynamicDrops, Variables};
+use crate::expression::{DynamicDrops, Expression, Variables};
 use crate::framework::{Framework, Which, BEGIN, END, ERROR};
 use crate::half::Half;
 use crate::halves::Halves;
@@ -460,6 +460,18 @@ impl<M: Machine> Control<M> {
         result
     }
 
+    /// Whether all that a consumer has enabled agrees on its variables: asked within
+    /// [`all_or_nothing`](Self::all_or_nothing), when the file's last clause is in.
+    ///
+    /// # Errors
+    ///
+    /// `Variable`, `TooMany`. `NotFound`. No memory.
+    pub fn check_variables(&self, consumer: ConsumerId) -> Result<(), Error> {
+        let state = self.state(consumer)?;
+        let programs = state.programs()?;
+        M::Expression::agree(&state.options, &mut programs.iter().copied())
+    }
+
     fn enable_one(
         &mut self,
         at: usize,
@@ -567,12 +579,16 @@ impl<M: Machine> Control<M> {
         if state.shared.activity.get() != Activity::Inactive {
             return Err(Error::Busy);
         }
-        state.prepare(&framework)?;
-        framework.machine.hold_cpus();
-        let made = state.make_all_buffers(&framework);
-        framework.machine.release_cpus();
+        let wanted = state.options;
+        let made = state.prepare(&framework).and_then(|()| {
+            framework.machine.hold_cpus();
+            let made = state.make_all_buffers(&framework);
+            framework.machine.release_cpus();
+            made
+        });
         if let Err(error) = made {
             state.unprepare(&framework);
+            state.options = wanted;
             return Err(error);
         }
         let shared = state.shared.clone();
@@ -923,6 +939,25 @@ fn number_of(formats: &mut List<List<u8>>, text: List<u8>) -> Result<u16, Error>
 }
 
 impl<M: Machine> State<M> {
+    /// The programs of all clauses.
+    fn programs(&self) -> Result<List<&M::Expression>, Error> {
+        // Not an iterator of iterators: its type's name is longer than objtool takes.
+        let mut programs = List::new();
+        let mut previous = core::ptr::null();
+        for own in &self.ecbs {
+            // A clause's ECBs stand together: its programs are looked at once.
+            let clause: *const Clause<_> = &*own.ecb.clause;
+            if core::ptr::eq(clause, previous) {
+                continue;
+            }
+            previous = clause;
+            for program in own.ecb.clause.expressions() {
+                programs.push(program)?;
+            }
+        }
+        Ok(programs)
+    }
+
     /// Makes what a tracing consumer has, without buffers.
     fn prepare(&mut self, framework: &Framework<M>) -> Result<(), Error> {
         let mut sizes = List::new();
@@ -938,24 +973,22 @@ impl<M: Machine> State<M> {
         if is_filled_once && keep > self.options.bytes(OptionId::BufferSize) {
             return Err(Error::TooMany("bytes of END's records in a fill buffer"));
         }
-        let variables = {
-            // Not an iterator of iterators: its type's name is longer than objtool takes.
-            let mut programs = List::new();
-            let mut previous = core::ptr::null();
-            for own in &self.ecbs {
-                // A clause's ECBs stand together: its programs are checked once.
-                let clause: *const Clause<_> = &*own.ecb.clause;
-                if core::ptr::eq(clause, previous) {
-                    continue;
-                }
-                previous = clause;
-                for program in own.ecb.clause.expressions() {
-                    programs.push(program)?;
+        let (variables, options) = {
+            let programs = self.programs()?;
+            let mut options = self.options;
+            loop {
+                let mut programs = programs.iter().copied();
+                let made = framework.machine.variables(&options, &mut programs);
+                let smaller = options.halved(OptionId::DynamicVariableSize, SMALLEST_BUFFER);
+                match (made, smaller) {
+                    (Err(Error::OutOfMemory), Some(smaller)) if !self.is_exact() => {
+                        options = smaller;
+                    }
+                    (made, _) => break (made?, options),
                 }
             }
-            let mut programs = programs.iter().copied();
-            framework.machine.variables(&self.options, &mut programs)?
         };
+        self.options = options;
         let cpus = framework.cpus();
         self.buffers = List::try_made(cpus, |_| Ok::<_, Error>(None))?;
         self.buffer_size = self.options.bytes(OptionId::BufferSize);
@@ -976,6 +1009,12 @@ impl<M: Machine> State<M> {
         Ok(())
     }
 
+    /// Whether sizes are as the options say or it is an error.
+    fn is_exact(&self) -> bool {
+        let resize = BufferResize::from_raw(self.options.get(OptionId::BufferResize));
+        resize == Some(BufferResize::Manual)
+    }
+
     /// Takes back what `prepare` made.
     fn unprepare(&mut self, framework: &Framework<M>) {
         let running = self.shared.running.replace(None, &framework.clock);
@@ -990,10 +1029,9 @@ impl<M: Machine> State<M> {
 
     /// Buffers for the CPUs that are on line; smaller ones where memory is short. CPUs held.
     fn make_all_buffers(&mut self, framework: &Framework<M>) -> Result<(), Error> {
-        let resize = BufferResize::from_raw(self.options.get(OptionId::BufferResize));
         loop {
             match self.make_buffers(framework) {
-                Err(Error::OutOfMemory) if resize != Some(BufferResize::Manual) => {
+                Err(Error::OutOfMemory) if !self.is_exact() => {
                     if self.buffer_size.max(self.aggregation_size) <= SMALLEST_BUFFER {
                         return Err(Error::OutOfMemory);
                     }
@@ -1010,9 +1048,16 @@ impl<M: Machine> State<M> {
                         return Err(Error::OutOfMemory);
                     }
                 }
-                result => return result,
+                Ok(()) => break,
+                Err(error) => return Err(error),
             }
         }
+        self.options.lower(OptionId::BufferSize, self.buffer_size);
+        if self.aggregations != 0 {
+            let size = self.aggregation_size;
+            self.options.lower(OptionId::AggregationSize, size);
+        }
+        Ok(())
     }
 
     /// Buffers for the CPUs that are on line and have none. CPUs held.

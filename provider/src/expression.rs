@@ -2,6 +2,7 @@
 //! What the framework knows of a compiled expression: DIF, or a test's.
 
 use crate::error::Error;
+use crate::options::Options;
 use crate::registry::ProbeName;
 use dtrace_interface::dif::DifType;
 use dtrace_interface::fault;
@@ -15,6 +16,16 @@ pub trait Expression: Send + Sync + Sized + 'static {
 
     /// The type of its value.
     fn result(&self) -> DifType;
+
+    /// Whether a consumer's expressions agree on its variables. Task context.
+    ///
+    /// # Errors
+    ///
+    /// `Variable`, `TooMany`: what they do not agree on. No memory.
+    fn agree(options: &Options, expressions: &mut dyn Iterator<Item = &Self>) -> Result<(), Error> {
+        let _ = (options, expressions);
+        Ok(())
+    }
 
     /// A firing begins: what its expressions may do together is bounded from here.
     fn begin_firing(environment: &mut Self::Environment);

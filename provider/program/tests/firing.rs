@@ -5,8 +5,9 @@ use dif::{BuiltIn, Environment, FaultKind};
 use dif_assembler::assemble;
 use dof::{ActionSpec, ProbeSpec};
 use dtrace_interface::action::ActionKind;
-use dtrace_interface::options::OptionId;
+use dtrace_interface::options::{BufferResize, OptionId};
 use dtrace_program::{clauses, Cpu, Program, State};
+use dtrace_provider::memory::host;
 use dtrace_provider::{
     Called, ConsumerId, Control, DynamicDrops, Error, Expression, Machine, Options, Provider,
     Surroundings,
@@ -465,6 +466,73 @@ fn variables_that_were_given_up_are_used_again() {
     control.stop(consumer).unwrap();
     assert_eq!(control.clean(), None);
     control.close(consumer);
+}
+
+#[test]
+fn programs_that_do_not_agree_on_a_variable_are_told_when_they_are_enabled() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    enable(&mut control, consumer, None, &[NEXT_LOCAL]);
+    enable(
+        &mut control,
+        consumer,
+        None,
+        &[".global n: int64\nldgs 0x500, %r1; ret %r1"],
+    );
+    assert_eq!(control.check_variables(consumer), Ok(()));
+    let others = [
+        (".local l: int32\nldls 0x500, %r1; ret %r1", "clause-local"),
+        (".global n: string(8)\nldgs 0x500, %r1; ret %r0", "global"),
+        (".global n[]: int64\nldgaa 0x500, %r1; ret %r0", "global"),
+    ];
+    for (other, scope) in others {
+        let refused = control.all_or_nothing(consumer, |control| {
+            enable(control, consumer, None, &[other]);
+            control.check_variables(consumer)
+        });
+        let refused = refused.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            format!("{scope} variable 0x500: declared before with another kind or type")
+        );
+        assert_eq!(refused.errno(), 22);
+    }
+    // What was there before goes on.
+    control.go(consumer).unwrap();
+    fire(&control, probe, &[]);
+    assert_eq!(control.counts(consumer, 0, None).unwrap().records, 2);
+    control.close(consumer);
+}
+
+#[test]
+fn variables_for_which_there_is_no_memory_become_fewer() {
+    let (mut control, _) = framework();
+    let store = ".thread v: int64\nldgs arg0, %r1; stts %r1, 0x500; ret %r1";
+    for (resize, made) in [
+        (BufferResize::Manual, Err(Error::OutOfMemory)),
+        (BufferResize::Auto, Ok(0)),
+    ] {
+        let consumer = control.open(99).unwrap();
+        let options = [
+            (OptionId::BufferSize, 4096),
+            (OptionId::DynamicVariableSize, 1 << 20),
+            (OptionId::BufferResize, resize.raw()),
+        ];
+        for (option, value) in options {
+            control.set_option(consumer, option.raw(), value).unwrap();
+        }
+        enable(&mut control, consumer, None, &[store]);
+        host::fail_above(300 << 10);
+        assert_eq!(control.go(consumer), made);
+        host::fail_above(usize::MAX);
+        let told = control.options(consumer).unwrap();
+        let size = match made {
+            Ok(_) => 256 << 10,
+            Err(_) => 1 << 20,
+        };
+        assert_eq!(told.get(OptionId::DynamicVariableSize), size);
+        control.close(consumer);
+    }
 }
 
 #[test]
