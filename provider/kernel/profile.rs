@@ -99,7 +99,7 @@ pub(crate) fn provide(control: &mut Control<Host>, pattern: &Pattern<'_>) {
         pattern.function,
         pattern.name,
     ];
-    let Some((_, timer)) = Timer::named(parts) else {
+    let Some(timer) = Timer::named(parts) else {
         return;
     };
     let same = Pattern {

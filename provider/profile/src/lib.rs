@@ -70,7 +70,7 @@ impl Timer {
 
     /// The probe that a pattern of provider, module, function and name names, if it is one of this provider's:
     /// no globs in its name.
-    pub fn named<'a>([provider, module, function, name]: [&'a [u8]; 4]) -> Option<(&'a str, Self)> {
+    pub fn named([provider, module, function, name]: [&[u8]; 4]) -> Option<Self> {
         let is_ours = matches!(provider, b"" | b"profile");
         // Its probes have no module and no function.
         let is_ours = is_ours
@@ -78,7 +78,7 @@ impl Timer {
                 .iter()
                 .all(|part| matches!(**part, [] | [b'*']));
         let name = core::str::from_utf8(name).ok().filter(|_| is_ours)?;
-        Some((name, Self::parse(name)?))
+        Self::parse(name)
     }
 
     fn checked(period_ns: u64, everywhere: bool) -> Option<Self> {
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn patterns_that_name_a_probe() {
         let named = |parts: [&'static str; 4]| Timer::named(parts.map(str::as_bytes));
-        let tick = Timer::parse("tick-7ms").map(|timer| ("tick-7ms", timer));
+        let tick = Timer::parse("tick-7ms");
         assert_eq!(named(["profile", "", "", "tick-7ms"]), tick);
         assert_eq!(named(["", "*", "", "tick-7ms"]), tick);
         for other in [
