@@ -288,6 +288,7 @@ fn tell_options(wanted: &Options, given: &Options, verbose: bool, shown: &mut Sh
     for (option, what) in [
         (OptionId::BufferSize, "buffer size"),
         (OptionId::AggregationSize, "aggregation size"),
+        (OptionId::DynamicVariableSize, "dynamic variable size"),
     ] {
         match (wanted.get(option), given.get(option)) {
             (Some(wanted), Some(given)) if given < wanted => {

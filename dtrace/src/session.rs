@@ -184,7 +184,8 @@ impl<'d> Session<'d> {
                 sink(Event::Drops(Drops { kind, cpu, count }))?;
             }
         }
-        let full = self.policy() == BufferPolicy::Fill && now.filled >= self.traced_cpus();
+        // One is enough, as in DTrace's guide.
+        let full = self.policy() == BufferPolicy::Fill && now.filled > 0;
         Ok(match now.killed != 0 {
             true => Standing::Killed,
             false if now.exiting != 0 || full => Standing::Exiting,
@@ -230,15 +231,6 @@ impl<'d> Session<'d> {
     /// CPUs that may have buffers: their numbers are below it.
     pub fn cpus(&self) -> u32 {
         self.cpus
-    }
-
-    /// CPUs that may fill a buffer.
-    fn traced_cpus(&self) -> u64 {
-        const ALL: u64 = u64::MAX;
-        match self.options.get(OptionId::Cpu) {
-            None | Some(ALL) => self.device.online_cpus().unwrap_or(self.cpus).into(),
-            Some(_) => 1,
-        }
     }
 
     fn policy(&self) -> BufferPolicy {

@@ -361,7 +361,7 @@ CPU       hits    records      drops predicate-false self-filtered   inactive   
   0         10          8          2               0             0          0          0          1
   1         10          8          2               0             0          0          0          1
 all         20         16          4               0             0          0          0          2
-aggregation-drops 0, dynamic-drops 0, switches 6
+aggregation-drops 0, dynamic-drops 0, rinsing-drops 0, dirty-drops 0, switches 6
 "
     );
     let mut shown = plan(&[(READ, &[])]);

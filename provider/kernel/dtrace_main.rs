@@ -35,6 +35,7 @@ use kernel::miscdevice::{MiscDeviceOptions, MiscDeviceRegistration};
 use kernel::prelude::*;
 use live::Live;
 use machine::Host;
+use profile::Timers;
 
 module! {
     type: DtraceModule,
@@ -50,6 +51,7 @@ struct DtraceModule {
     _deadman: Deadman,
     _cleaner: Cleaner,
     _live: Live,
+    _timers: Timers,
 }
 
 /// The framework with its providers.
@@ -67,6 +69,7 @@ impl kernel::Module for DtraceModule {
         let options = MiscDeviceOptions {
             name: c"dtrace!dtrace",
         };
+        let timers = Timers::new()?;
         let deadman = Deadman::new();
         let cleaner = Cleaner::new();
         let device = KBox::pin_init(MiscDeviceRegistration::register(options), GFP_KERNEL)?;
@@ -75,6 +78,7 @@ impl kernel::Module for DtraceModule {
             _deadman: deadman,
             _cleaner: cleaner,
             _live: live,
+            _timers: timers,
         })
     }
 }

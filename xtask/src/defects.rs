@@ -28,6 +28,8 @@ const MEMBERS: &[&str] = &[
     "provider/dif",
     "provider/dof",
     "provider/interface",
+    "provider/program",
+    "provider/syscall",
     "loom-tests",
 ];
 

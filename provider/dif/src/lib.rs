@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod built_in;
 mod call;
 mod environment;
 mod fault;

@@ -14,11 +14,11 @@ use crate::primitive::Ordering as MemoryOrdering;
 use crate::variables::{Kind, Slot};
 use crate::Environment;
 use core::cmp::Ordering;
-use dtrace_interface::dif::{OTHER_USER_BASE, TYPE_STRING};
+use dtrace_interface::dif::{OTHER_USER_BASE, TUPLE_REGISTERS, TYPE_STRING};
 use dtrace_interface::variable::BuiltIn;
 
-/// Tuple registers: most that can be pushed.
-pub const TUPLE_DEPTH: usize = 32;
+/// Tuple registers: most that can be pushed. CONF tells clients.
+pub const TUPLE_DEPTH: usize = TUPLE_REGISTERS;
 
 /// Runs the programs of one clause in one firing, one after the other: predicate, then actions.
 ///

@@ -133,7 +133,10 @@ fn valid(random: &mut Random) -> Code {
                 let offset = random.below(code.strings.len() as u64) as u16;
                 code.indexed(opcode, offset, written)
             }
-            Operands::LoadElement => code.op(opcode, random.below(3) as u8, read, written),
+            Operands::LoadElement => {
+                let known = [BuiltIn::Args, BuiltIn::Uregs];
+                code.op(opcode, random.pick(&known).raw() as u8, read, written)
+            }
             Operands::LoadVariable | Operands::StoreVariable => {
                 let array = matches!(
                     opcode,

@@ -10,7 +10,7 @@ use dif::{validate, Environment, Limits, Machine, Memory, Needs, Object, Refusal
 use dof::Difo;
 use dtrace_interface::dif::{DifType, Variable};
 use dtrace_provider::memory::{List, OutOfMemory};
-use dtrace_provider::{Error, Expression, Fault, Site};
+use dtrace_provider::{Error, Expression, Fault, Options, Site};
 
 /// A checked DIF object, run in the environment `E` of a machine.
 pub struct Program<E> {
@@ -148,6 +148,10 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
 
     fn result(&self) -> DifType {
         self.return_type
+    }
+
+    fn agree(options: &Options, programs: &mut dyn Iterator<Item = &Self>) -> Result<(), Error> {
+        State::agree(options, programs)
     }
 
     fn begin_firing(cpu: &mut Cpu<E>) {

@@ -95,6 +95,12 @@ pub mod host {
 
     std::thread_local! {
         static LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+        static LARGEST: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+
+    /// Allocations of this thread of more than so many bytes fail.
+    pub fn fail_above(bytes: usize) {
+        LARGEST.set(bytes);
     }
 
     /// The next `n` allocations of this thread succeed, all later ones fail; None: all succeed.
@@ -112,6 +118,9 @@ pub mod host {
 
     #[no_mangle]
     extern "C" fn dtrace_provider_allocate(size: usize, align: usize) -> *mut u8 {
+        if size > LARGEST.get() {
+            return core::ptr::null_mut();
+        }
         match LEFT.get() {
             Some(0) => return core::ptr::null_mut(),
             left => LEFT.set(left.map(|n| n - 1)),
