@@ -19,7 +19,7 @@ use crate::half::Half;
 use crate::halves::Halves;
 use crate::machine::Machine;
 use crate::memory::{List, Published, Retired, Shared};
-use crate::memory::{Node, Writer};
+use crate::memory::{usage, Node, Usage, Writer};
 use crate::options::Options;
 use crate::registry::{Pattern, Probe, Provider, ProviderId, Registry};
 use dtrace_interface::options::{BufferPolicy, BufferResize, OptionId};
@@ -97,6 +97,8 @@ pub struct Control<M: Machine> {
     states: List<State<M>>,
     next_consumer: u64,
     writer: Writer,
+    /// What stays when no consumer is left.
+    staying: Usage,
 }
 
 /// The provider `dtrace`: its probes are fired by the framework.
@@ -119,6 +121,7 @@ impl<M: Machine> Control<M> {
     ///
     /// No memory.
     pub fn new(machine: M, cpus: usize) -> Result<Self, Error> {
+        let before = usage();
         let framework = Shared::new(Framework::new(machine, cpus)?)?;
         let mut control = Self {
             framework,
@@ -126,6 +129,7 @@ impl<M: Machine> Control<M> {
             states: List::new(),
             next_consumer: 1,
             writer: Writer(()),
+            staying: usage().since(before),
         };
         let own = control.register(b"dtrace", &OWN)?;
         for (name, id) in [
@@ -158,7 +162,21 @@ impl<M: Machine> Control<M> {
         name: &[u8],
         provider: &'static dyn Provider,
     ) -> Result<ProviderId, Error> {
-        self.registry.register(name, provider)
+        self.stays(|control| control.registry.register(name, provider))
+    }
+
+    /// Runs `f`, whose memory is no consumer's.
+    fn stays<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        let before = usage();
+        let result = f(self);
+        self.staying = self.staying.plus(usage().since(before));
+        result
+    }
+
+    /// Memory that consumers hold: all but the framework's own, its providers' and its probes'. None when
+    /// there is no consumer.
+    pub fn held(&self) -> Usage {
+        usage().since(self.staying)
     }
 
     /// A provider goes, with its probes. It must not fire them any more when it is gone itself.
@@ -167,7 +185,7 @@ impl<M: Machine> Control<M> {
     ///
     /// `Busy`: one of its probes is enabled. `NotFound`.
     pub fn unregister(&mut self, provider: ProviderId) -> Result<(), Error> {
-        self.registry.unregister(provider)
+        self.stays(|control| control.registry.unregister(provider))
     }
 
     /// A provider makes a probe; its number, by which it is fired. `argument` comes back in the
@@ -184,10 +202,13 @@ impl<M: Machine> Control<M> {
         name: &[u8],
         argument: u64,
     ) -> Result<u32, Error> {
-        let id = self.registry.next_id()?;
-        self.framework.slots.make_room(id)?;
-        self.registry
-            .create(provider, [module, function, name], argument)
+        self.stays(|control| {
+            let id = control.registry.next_id()?;
+            control.framework.slots.make_room(id)?;
+            control
+                .registry
+                .create(provider, [module, function, name], argument)
+        })
     }
 
     /// The first probe from number `from` on that `pattern` matches: PROBES and PROBEMATCH.
