@@ -4,6 +4,8 @@
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -54,6 +56,10 @@ static void dtrace_shim_timer_begin(void *arg)
 
 static LIST_HEAD(dtrace_timers);
 
+static unsigned int timers;
+module_param(timers, uint, 0444);
+MODULE_PARM_DESC(timers, "To be read: timers of probes");
+
 int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns)
 {
 	struct dtrace_timer *timer = kzalloc(sizeof(*timer), GFP_KERNEL);
@@ -64,6 +70,7 @@ int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns)
 	timer->probe = probe;
 	timer->cpu = cpu;
 	list_add(&timer->timers, &dtrace_timers);
+	timers++;
 	dtrace_hrtimer_setup(&timer->timer, dtrace_shim_timer_fires, CLOCK_MONOTONIC,
 			     HRTIMER_MODE_REL_PINNED_HARD);
 	if (cpu == DTRACE_SHIM_ANY_CPU)
@@ -82,6 +89,7 @@ void dtrace_shim_timers_stop(u32 probe)
 			continue;
 		hrtimer_cancel(&timer->timer);
 		list_del(&timer->timers);
+		timers--;
 		kfree(timer);
 	}
 }
