@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Programs that are in order, to be spoilt.
+//! Programs that are in order: to be spoilt, or for consumers that are killed.
 #![forbid(unsafe_code)]
 
 use dif_assembler::assemble;
@@ -78,4 +78,58 @@ pub fn all() -> Vec<Vec<u8>> {
             ],
         )),
     ]
+}
+
+/// Bytes of a half of a principal buffer of the programs below.
+pub const BUFFER: usize = 256 << 10;
+
+fn large(program: Program) -> Vec<u8> {
+    let program = program
+        .option(OptionId::BufferSize, BUFFER as u64)
+        .option(OptionId::AggregationSize, BUFFER as u64)
+        .option(OptionId::DynamicVariableSize, 1 << 20);
+    program.to_bytes().expect("a program in order")
+}
+
+fn begin_and_end(program: Program) -> Program {
+    let own = |name| [probe("dtrace", "", name)];
+    let pid = || [trace("ldgs pid, %r1; ret %r1")];
+    program
+        .clause(own("BEGIN"), None, pid())
+        .clause(own("END"), None, pid())
+}
+
+/// Every system call, in and out, with an aggregation and thread-local variables; timers on all CPUs.
+pub fn busy() -> Vec<u8> {
+    let thread =
+        ".thread t: int64\nldts 0x500, %r1; setx 1, %r2; add %r1, %r2, %r1; stts %r1, 0x500; ret %r1";
+    let name = ".returns string\nldgs execname, %r1; ret %r1";
+    let counted = [
+        trace(name),
+        ActionSpec::new(ActionKind::Count).tuple(1),
+        trace(thread),
+    ];
+    let timers = ["tick-20ms", "profile-97"].map(|name| probe("profile", "", name));
+    let stack = [
+        ActionSpec::new(ActionKind::Stack),
+        ActionSpec::new(ActionKind::Ustack),
+    ];
+    let program = begin_and_end(Program::new())
+        .clause([probe("syscall", "", "")], None, counted)
+        .clause(timers, None, stack);
+    large(program)
+}
+
+/// One system call, with buffers as large as those of [`busy`].
+pub fn few() -> Vec<u8> {
+    let pid = [trace("ldgs pid, %r1; ret %r1")];
+    let getppid = [probe("syscall", "getppid", "entry")];
+    large(begin_and_end(Program::new()).clause(getppid, None, pid))
+}
+
+/// exit() at the first tick.
+pub fn ending() -> Vec<u8> {
+    let exit = ActionSpec::new(ActionKind::Exit).difo(object("ldgs pid, %r1; ret %r1"));
+    let tick = [probe("profile", "", "tick-5ms")];
+    large(begin_and_end(Program::new()).clause(tick, None, [exit]))
 }
