@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Memory for arguments: what the kernel writes hits nothing of ours, and the end of it is an edge.
 
+use crate::programs;
 use crate::random::Random;
 use dtrace_interface::dof::Header;
 use dtrace_interface::{ioctl, Plain};
@@ -127,13 +128,18 @@ impl Arena {
         self.address(place)
     }
 
-    /// A program, spoilt or not.
+    /// A program: its file spoilt or not, or its objects.
     pub fn program(&mut self, random: &mut Random, programs: &[Vec<u8>]) -> u64 {
         if random.below(20) == 0 {
             return self.nowhere(random);
         }
-        let mut bytes = programs[random.below(programs.len())].clone();
-        let spoilt = [0, 0, 1, 2, 8][random.below(5)];
+        let (mut bytes, spoilt) = match random.below(2) {
+            0 => (programs::spoilt(random), 0),
+            _ => {
+                let bytes = programs[random.below(programs.len())].clone();
+                (bytes, [0, 0, 1, 2, 8][random.below(5)])
+            }
+        };
         for _ in 0..spoilt {
             let at = match random.below(3) {
                 0 => random.below(Header::SIZE),
