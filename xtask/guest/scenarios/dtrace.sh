@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # dtrace.ko: known numbers of system calls on all CPUs leave as many records, entries and returns pair
 # as docs/dtrace.md says, and 200 consumers that are killed in all states leave nothing behind.
-# timeout: 1200
+# timeout: 1800
 
 fail() {
 	echo "dtrace: $*" >&2
