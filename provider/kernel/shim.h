@@ -138,4 +138,9 @@ void dtrace_sys_exit(s64 value, u64 task);
 /* 0: returns without an entry; else entries without a place. Any context. */
 u64 dtrace_syscall_loss(unsigned long which);
 
+
+/* ---- in Rust: what is held; task ---- */
+/* 0: consumers; 1, 2: their bytes, allocations; 3: all bytes. */
+u64 dtrace_held(unsigned long which);
+
 #endif

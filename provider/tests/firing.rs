@@ -912,3 +912,25 @@ fn who_waits_for_a_cpu_that_takes_no_calls_lets_it_go_off_line() {
     snap(&mut control, consumer, 1);
     assert_eq!((UNREACHED.get(), HELD_PAUSES.get()), (0, before));
 }
+
+#[test]
+fn a_cpu_that_does_not_answer_for_long_is_told_of_once() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("test:::", None, []))
+        .unwrap();
+    control.go(consumer).unwrap();
+    const SECOND: u64 = 1_000_000_000;
+    PAUSE_NS.set(SECOND);
+    UNREACHED.set(9);
+    control.framework().sync();
+    assert_eq!(LATE.take(), []);
+    UNREACHED.set(30);
+    control.framework().sync();
+    assert_eq!(LATE.take(), [(0, 10 * SECOND)]);
+    UNREACHED.set(30);
+    snap(&mut control, consumer, 1);
+    assert_eq!(LATE.take(), [(1, 10 * SECOND)]);
+    PAUSE_NS.set(0);
+}
