@@ -21,6 +21,7 @@ use crate::machine::Machine;
 use crate::memory::{List, Published, Retired, Shared};
 use crate::memory::{Node, Writer};
 use crate::options::Options;
+use crate::primitive::Counter;
 use crate::registry::{Pattern, Probe, Provider, ProviderId, Registry};
 use dtrace_interface::options::{BufferPolicy, BufferResize, OptionId};
 use dtrace_interface::record::RecordDescription;
@@ -81,6 +82,8 @@ struct State<M: Machine> {
     aggregation_epids: List<u32>,
     running: Option<Shared<Running<M>>>,
     buffers: List<Option<Shared<CpuBuffers>>>,
+    /// Of [`Running::unbuffered`], what snapshots told already.
+    told_unbuffered: List<u64>,
     buffer_size: usize,
     aggregation_size: usize,
     /// The largest of both that a CPU has: one may have got its buffers before memory was short.
@@ -239,6 +242,7 @@ impl<M: Machine> Control<M> {
             aggregation_epids: List::new(),
             running: None,
             buffers: List::new(),
+            told_unbuffered: List::new(),
             buffer_size,
             aggregation_size: 0,
             largest: (0, 0),
@@ -673,7 +677,14 @@ impl<M: Machine> Control<M> {
     ) -> Result<Snapshot, Error> {
         let (framework, buffers) = match self.buffers_of(consumer, cpu)? {
             (framework, Some(buffers)) => (framework, buffers),
-            (_, None) => return copy(&[]).map(|()| Snapshot::default()),
+            (_, None) => {
+                copy(&[])?;
+                let drops = self.state_mut(consumer)?.tell_unbuffered(cpu);
+                return Ok(Snapshot {
+                    drops,
+                    ..Snapshot::default()
+                });
+            }
         };
         let state = self.state_mut(consumer)?;
         let is_over = matches!(
@@ -686,7 +697,7 @@ impl<M: Machine> Control<M> {
         state.switches = state.switches.wrapping_add(1);
         let writer = &mut self.writer;
         framework.switch(cpu, &buffers, Which::Principal, writer);
-        buffers.principal.read(writer, |half| {
+        let snapshot = buffers.principal.read(writer, |half| {
             let contents = half.contents();
             let snapshot = Snapshot {
                 size: contents.bytes.len(),
@@ -697,6 +708,11 @@ impl<M: Machine> Control<M> {
             let copied = copy(contents.bytes);
             half.clear();
             copied.map(|()| snapshot)
+        })?;
+        let early = self.state_mut(consumer)?.tell_unbuffered(cpu);
+        Ok(Snapshot {
+            drops: snapshot.drops.saturating_add(early),
+            ..snapshot
         })
     }
 
@@ -943,8 +959,10 @@ impl<M: Machine> State<M> {
             0 => 0,
             _ => self.options.bytes(OptionId::AggregationSize),
         };
+        self.told_unbuffered = List::try_made(cpus, |_| Ok::<_, Error>(0))?;
         let running = Shared::new(Running {
             cpus: List::try_made(cpus, |_| Ok::<_, Error>(Published::empty()))?,
+            unbuffered: List::try_made(cpus, |_| Ok::<_, Error>(Counter::new()))?,
             sizes,
             keep,
             only_cpu: self.options.only_cpu(),
@@ -965,6 +983,7 @@ impl<M: Machine> State<M> {
         }
         self.running = None;
         self.buffers = List::new();
+        self.told_unbuffered = List::new();
         self.largest = (0, 0);
     }
 
@@ -1012,13 +1031,7 @@ impl<M: Machine> State<M> {
                 _ => 0,
             };
             let (size, key) = (self.aggregation_size, self.key_size);
-            // What fired here while there was no buffer: the first snapshot tells it.
-            let early = self.ecbs.iter().filter_map(|own| {
-                let counters = own.ecb.counters.get(cpu)?;
-                Some(counters.read().drops)
-            });
-            let mut first = Half::new(self.buffer_size, policy)?;
-            first.begin_with(early.fold(0, u64::saturating_add));
+            let first = Half::new(self.buffer_size, policy)?;
             let buffers = Shared::new(CpuBuffers {
                 principal: Halves::new(cpu, first, Half::new(second, policy)?),
                 aggregation: Halves::new(
@@ -1036,6 +1049,17 @@ impl<M: Machine> State<M> {
             }
         }
         Ok(())
+    }
+
+    /// Firings that a CPU dropped while it had no buffers and that no snapshot told.
+    fn tell_unbuffered(&mut self, cpu: usize) -> u64 {
+        let running = self.running.as_ref();
+        let count = running.and_then(|running| running.unbuffered.get(cpu));
+        let (Some(count), Some(told)) = (count, self.told_unbuffered.get_mut(cpu)) else {
+            return 0;
+        };
+        let now = count.load();
+        now.wrapping_sub(core::mem::replace(told, now))
     }
 
     /// See [`Control::clean`].

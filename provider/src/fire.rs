@@ -196,6 +196,7 @@ fn run_ecb<M: Machine>(
         return Ok(Outcome::SelfFiltered);
     }
     let Some(buffers) = running.buffers(inside) else {
+        running.drop_unbuffered(inside);
         return Ok(Outcome::Drop);
     };
     if hands.left == 0 {
