@@ -5,6 +5,8 @@
 # blow, and the module goes and comes back. Buffers are switched while their CPU has interrupts off. A
 # tool that spoils what it reads must say so.
 # also: xen-pv-domu
+# variant: preempt=full
+# variant: nohz_full=1
 # timeout: 900
 # timeout-all: 1800
 
@@ -15,6 +17,16 @@ fail() {
 	rmmod dtrace
 	exit 3
 }
+
+# Whether the kernel took the argument that it is run with.
+for word in $(cat /proc/cmdline); do
+	case $word in
+	preempt=full) grep -q '(full)' /sys/kernel/debug/sched/preempt || fail "$word: not so" ;;
+	nohz_full=1) [ "$(cat /sys/devices/system/cpu/nohz_full)" = 1 ] || fail "$word: not so" ;;
+	*) continue ;;
+	esac
+	echo "with $word"
+done
 
 insmod /modules/dtrace.ko || exit
 if [ "$all" ]; then
