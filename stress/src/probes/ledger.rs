@@ -639,7 +639,7 @@ mod tests {
             lanes: Vec::new(),
         };
         let mut sums = Vec::new();
-        Row::add_all(&mut sums, &[row.clone()]);
+        Row::add_all(&mut sums, std::slice::from_ref(&row));
         Row::add_all(&mut sums, &[row]);
         assert_eq!((sums[0].told_drops, sums[0].counts.errors), (2, 4));
     }
