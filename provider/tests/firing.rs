@@ -511,6 +511,26 @@ fn a_cpu_that_comes_on_line_gets_its_buffer() {
 }
 
 #[test]
+fn drops_of_a_cpu_that_came_and_went_are_told() {
+    let (mut control, _) = framework(&["a"]);
+    set_offline(&[2]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("test:::", None, []))
+        .unwrap();
+    control.go(consumer).unwrap();
+    // On line for a while in which nobody looks.
+    on(2);
+    (0..3).for_each(|_| control.framework().fire(4, &args(0)));
+    assert_eq!(snap(&mut control, consumer, 2).0.drops, 3);
+    assert_eq!(snap(&mut control, consumer, 2).0.drops, 0, "once");
+    control.framework().fire(4, &args(0));
+    set_offline(&[]);
+    let (snapshot, _) = snap(&mut control, consumer, 2);
+    assert_eq!((snapshot.size, snapshot.drops), (0, 1), "with a buffer");
+}
+
+#[test]
 fn a_firing_in_a_firing_is_refused_and_a_switch_in_one_waits() {
     let (mut control, _) = framework(&["a"]);
     let consumer = control.open(1).unwrap();
