@@ -21,6 +21,7 @@ pub fn all() -> Result<Vec<PathBuf>> {
         single_file("calls")?,
         package("dtrace")?,
         package("dtrace-ioctl-fuzz")?,
+        package("drive-syscalls")?,
     ])
 }
 
