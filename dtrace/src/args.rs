@@ -4,9 +4,10 @@
 use anyhow::{anyhow, bail, ensure, Result};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use dtrace::fields::Field;
+use dtrace::format::{self, Format, Function};
 use dtrace::name::{Part, ProbeName};
 use dtrace::options::{self, Options};
-use dtrace::program::{Aggregate, Clause};
+use dtrace::program::{Aggregate, Clause, Printf};
 use dtrace::run::{Form, Plan};
 use dtrace_interface::action::ActionKind;
 use dtrace_interface::options::OptionId;
@@ -119,6 +120,14 @@ pub struct Args {
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', value_parser = field)]
     record: Vec<Field>,
 
+    /// Print a format, as D's printf does, with the values that it takes: '%s[%d] %x\\n' execname,pid,arg0
+    #[arg(long, num_args = 1..=2, value_names = ["FORMAT", "FIELD,..."])]
+    printf: Vec<String>,
+
+    /// Print each entry of the counts or summaries at the end, as D's printa does: '%-16s %@d\\n'
+    #[arg(long, value_name = "FORMAT", requires = "summary")]
+    printa: Option<String>,
+
     /// Count firings
     #[arg(long, group = "summary")]
     count: bool,
@@ -166,6 +175,10 @@ pub struct Args {
     /// The clauses in the order of the command line.
     #[arg(skip)]
     probes: Vec<(Part, String)>,
+
+    /// What was given with each `--printf`.
+    #[arg(skip)]
+    prints: Vec<Vec<String>>,
 }
 
 /// What can be made of the description of the command line.
@@ -204,6 +217,9 @@ fn read(matches: &ArgMatches) -> Result<Args, clap::Error> {
         all.extend(places.zip(texts).map(|(at, text)| (at, part, text.clone())));
     }
     all.sort_by_key(|(place, ..)| *place);
+    let prints = matches.get_occurrences::<String>("printf");
+    let prints = prints.into_iter().flatten();
+    args.prints = prints.map(|words| words.cloned().collect()).collect();
     args.probes = all
         .into_iter()
         .map(|(_, part, text)| (part, text))
@@ -254,6 +270,7 @@ impl Args {
         );
         Ok(Plan {
             clauses,
+            printa: self.printa()?,
             options: self.options()?,
             form: match self.json {
                 true => Form::Json,
@@ -286,12 +303,15 @@ impl Args {
 
     fn clauses(&self) -> Result<Vec<(String, Clause)>> {
         let aggregate = self.aggregate()?;
+        let printf = self.printf()?;
         let clause = |name, id| Clause {
             name,
             id,
             predicate: None,
             record: self.record.clone(),
+            printf: printf.clone(),
             aggregate: aggregate.clone(),
+            printa: None,
         };
         let mut all = Vec::new();
         for (part, text) in &self.probes {
@@ -304,6 +324,38 @@ impl Args {
             all.push((id.to_string(), clause(ProbeName::default(), Some(*id))));
         }
         Ok(all)
+    }
+
+    fn printf(&self) -> Result<Vec<Printf>> {
+        let mut all = Vec::new();
+        for words in &self.prints {
+            let text = words.first().map_or("", String::as_str);
+            let values = words
+                .get(1)
+                .into_iter()
+                .flat_map(|fields| fields.split(','));
+            let values: Result<Vec<Field>, String> = values.map(str::parse).collect();
+            let wrong = |why| anyhow!("--printf '{text}': {why}");
+            let values = values.map_err(wrong)?;
+            let format = format::unescape(text).map_err(wrong)?;
+            let checked = Format::parse(&format, Function::Printf);
+            let checked = checked.and_then(|read| read.check(&values, Function::Printf));
+            checked.map_err(wrong)?;
+            all.push(Printf { format, values });
+        }
+        Ok(all)
+    }
+
+    fn printa(&self) -> Result<Option<String>> {
+        let Some(text) = &self.printa else {
+            return Ok(None);
+        };
+        let wrong = |why| anyhow!("--printa '{text}': {why}");
+        let format = format::unescape(text).map_err(wrong)?;
+        let checked = Format::parse(&format, Function::Printa);
+        let checked = checked.and_then(|read| read.check(&self.by, Function::Printa));
+        checked.map_err(wrong)?;
+        Ok(Some(format))
     }
 
     fn aggregate(&self) -> Result<Option<Aggregate>> {
@@ -391,6 +443,23 @@ mod tests {
     }
 
     #[test]
+    fn formats() {
+        let words =
+            "-n a --printf %s:%d\\n execname,pid --printf ! --count --by uid --printa %u %@d";
+        let mut words: Vec<&str> = words.split(' ').collect();
+        let last = words.pop();
+        words.pop();
+        let format = format!("%u {}", last.unwrap());
+        words.push(&format);
+        let plan = plan(&words).unwrap();
+        let printf = &plan.clauses[0].1.printf;
+        assert_eq!((printf.len(), printf[0].values.len()), (2, 2));
+        assert_eq!(printf[0].format, "%s:%d\n");
+        assert_eq!(printf[1].format, "!");
+        assert_eq!(plan.printa.as_deref(), Some("%u %@d"));
+    }
+
+    #[test]
     fn options_of_the_command_line() {
         let plan = plan(&["-n", "a", "-b", "64k", "-x", "bufpolicy=ring", "-q", "-F"]).unwrap();
         assert_eq!(plan.options.get(OptionId::BufferSize), Some(64 << 10));
@@ -415,6 +484,22 @@ mod tests {
             (&["-n", "a", "--only-target"], "no target"),
             (&["-n", "a", "-c", "x", "-p", "1"], "cannot be used"),
             (&["-i", "0"], "begin with 1"),
+            (
+                &["-n", "a", "--printf", "%d"],
+                "take 1 values, and there are 0",
+            ),
+            (&["-n", "a", "--printf", "%q", "pid"], "no such conversion"),
+            (&["-n", "a", "--printf", "%s", "pid"], "which is a number"),
+            (
+                &["-n", "a", "--printf", "%d", "pidd"],
+                "did you mean `pid`?",
+            ),
+            (&["-n", "a", "--printf", "\\q"], "no such escape"),
+            (&["-n", "a", "--printa", "%@d"], "required"),
+            (
+                &["-n", "a", "--count", "--printa", "%s %@d"],
+                "take 1 keys, and there are 0",
+            ),
         ] {
             let refusal = format!("{:#}", plan(words).unwrap_err());
             assert!(refusal.contains(expected), "{words:?}: {refusal}");

@@ -8,7 +8,8 @@
 //!                                             ABI             what buffers say is not believed
 //! ```
 //! [`session::Session`] is the way in: it enables clauses, takes the buffers and hands out events.
-//! [`run`] is a whole run of the command around one. All that is `unsafe` lies in [`device::Node`].
+//! [`run`] is a whole run of the command around one. All that is `unsafe` lies in [`device::Node`], and in
+//! the one call that knows the local time.
 #![deny(unsafe_code)]
 
 pub mod aggregation;
@@ -16,6 +17,7 @@ pub mod device;
 pub mod event;
 pub mod failure;
 pub mod fields;
+pub mod format;
 pub mod name;
 pub mod options;
 pub mod output;

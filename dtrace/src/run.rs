@@ -4,13 +4,14 @@
 use crate::device::{Device, Probe};
 use crate::event::Event;
 use crate::fields::{Field, Source};
+use crate::format;
 use crate::name::ProbeName;
 use crate::options::Options;
 use crate::output::{accounting, Flow, Json, Output, Sorting, Text};
-use crate::program::{self, Clause};
+use crate::program::{self, Clause, Printa};
 use crate::session::{matching, no_match, Session, Standing};
 use crate::symbols::Symbols;
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 use dtrace_interface::accounting::Accounting;
 use dtrace_interface::options::OptionId;
 use dtrace_interface::CPU_ALL;
@@ -20,11 +21,16 @@ use std::time::Duration;
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// Where aggregations are printed by a format.
+const END: &str = "dtrace:::END";
+
 /// What to do.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// Clauses, each with the words it was asked for by.
     pub clauses: Vec<(String, Clause)>,
+    /// At the end, how to show each entry of each aggregation; None: in the usual form.
+    pub printa: Option<String>,
     /// Options of tracing.
     pub options: Options,
     /// How to show it.
@@ -115,6 +121,16 @@ fn matched(device: &dyn Device, clause: &Clause, zero_is_fine: bool) -> Result<V
     }
 }
 
+/// Whether something is shown by the names of kernel addresses.
+fn has_kernel_addresses(plan: &Plan) -> bool {
+    plan.clauses.iter().any(|(_, clause)| {
+        let is_stack = |field: &Field| field.source == Source::Stack;
+        let shown = plan.form == Form::Text && clause.record.iter().any(is_stack);
+        let mut formats = clause.printf.iter().map(|printf| &printf.format);
+        shown || formats.any(|format| format::names_addresses(format))
+    })
+}
+
 /// Where things are shown, and what was shown so far.
 struct Shown<'a> {
     output: Box<dyn Output>,
@@ -123,12 +139,17 @@ struct Shown<'a> {
     /// What `exit()` said.
     exit: Option<i32>,
     damaged: bool,
+    sorting: Sorting,
 }
 
 impl Shown<'_> {
     fn event(&mut self, event: &Event<'_>) -> Result<()> {
         match event {
             Event::Record(_) => {}
+            Event::Printed(printed) => {
+                self.output.printed(printed, self.sorting, self.out)?;
+                return Ok(());
+            }
             Event::Drops(drops) => self.notice(drops),
             Event::Fault(fault) => self.notice(fault),
             Event::Damage(damage) => {
@@ -162,13 +183,12 @@ pub fn trace(
     let quiet = plan.options.is_on(OptionId::Quiet);
     let fields = plan.clauses.iter().map(|(_, clause)| &clause.record);
     let fields: Vec<Field> = fields.max_by_key(|f| f.len()).cloned().unwrap_or_default();
-    let has_stack = fields.iter().any(|field| field.source == Source::Stack);
-    let symbols = match has_stack && plan.form == Form::Text {
+    let symbols = match has_kernel_addresses(&plan) {
         true => Symbols::of_this_kernel(),
         false => Symbols::default(),
     };
     let output: Box<dyn Output> = match plan.form {
-        Form::Json => Box::new(Json),
+        Form::Json => Box::new(Json::new(symbols)),
         Form::Text if plan.options.is_on(OptionId::FlowIndent) => {
             Box::new(Flow::new(quiet, fields, symbols))
         }
@@ -180,6 +200,10 @@ pub fn trace(
         err,
         exit: None,
         damaged: false,
+        sorting: Sorting {
+            by_key: plan.options.is_on(OptionId::AggregationSortKey),
+            reverse: plan.options.is_on(OptionId::AggregationSortReverse),
+        },
     };
     if plan.check_only {
         for (number, (_, clause)) in plan.clauses.iter().enumerate() {
@@ -188,12 +212,9 @@ pub fn trace(
         }
         return Ok(0);
     }
-    let sorting = Sorting {
-        by_key: plan.options.is_on(OptionId::AggregationSortKey),
-        reverse: plan.options.is_on(OptionId::AggregationSortReverse),
-    };
     let wanted = plan.options.clone();
     let mut session = Session::new(device, plan.options)?;
+    let wanted_clauses = plan.clauses.len();
     for (text, clause) in plan.clauses {
         // Enabled first: names such as tick-1s make their probe.
         let count = session.enable(clause.clone())?;
@@ -213,18 +234,31 @@ pub fn trace(
             ));
         }
     }
+    if let Some(format) = &plan.printa {
+        for clause in 0..wanted_clauses {
+            let format = format.clone();
+            session.enable(Clause {
+                name: END.parse().map_err(|why| anyhow!("{END}: {why}"))?,
+                printa: Some(Printa { format, clause }),
+                ..Clause::default()
+            })?;
+        }
+    }
     session.go()?;
     tell_options(&wanted, session.options(), plan.verbose, &mut shown);
     world.begin()?;
     let killed = follow(&mut session, world, &mut shown)?;
     let stopped = session.stop(&mut |event| shown.event(&event));
-    if killed {
+    // Also if it was over before anyone asked.
+    if killed || session.was_killed() {
         shown.out.flush()?;
         bail!("processing aborted: the kernel ended it, as the machine did not respond");
     }
     stopped?;
     for (clause, table) in session.tables() {
-        shown.output.table(clause, table, sorting, shown.out)?;
+        shown
+            .output
+            .table(clause, table, shown.sorting, shown.out)?;
     }
     if plan.accounting {
         account(device, session.cpus(), plan.form, shown.out)?;
