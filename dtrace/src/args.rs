@@ -88,7 +88,7 @@ pub struct Args {
     #[arg(short = 'b', value_name = "SIZE")]
     buffer: Option<String>,
 
-    /// Set an option: bufsize, bufpolicy, aggsize, strsize, switchrate, aggrate, statusrate...
+    /// Set an option; `-x help` lists them
     #[arg(short = 'x', value_name = "OPTION[=VALUE]")]
     option: Vec<String>,
 
@@ -184,7 +184,7 @@ pub struct Args {
 /// What can be made of the description of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Generated {
-    /// dtrace.1
+    /// dtrace.8
     Man,
     /// Completions for bash
     Bash,
@@ -233,7 +233,11 @@ pub fn generate(what: Generated, out: &mut dyn Write) -> Result<()> {
     let mut command = Args::command();
     let shell = match what {
         Generated::Man => {
-            clap_mangen::Man::new(command).render(&mut &mut *out)?;
+            let man = clap_mangen::Man::new(command).section("8");
+            man.render(&mut &mut *out)?;
+            // As it is, line by line.
+            let options = options::help().replace('\\', "\\\\").replace('-', "\\-");
+            writeln!(out, ".SH \"OPTIONS OF \\-x\"\n.nf\n{options}.fi")?;
             return Ok(());
         }
         Generated::Bash => Shell::Bash,
@@ -245,6 +249,11 @@ pub fn generate(what: Generated, out: &mut dyn Write) -> Result<()> {
 }
 
 impl Args {
+    /// Whether it is the options that are asked for: `-x help`.
+    pub fn asks_for_options(&self) -> bool {
+        self.option.iter().any(|option| option == "help")
+    }
+
     /// What they ask for.
     pub fn plan(&self) -> Result<Plan> {
         const INSTEAD: &str = "hint: name probes by -n, values by --record, counts by --count --by";
@@ -280,6 +289,7 @@ impl Args {
             verbose: self.verbose,
             check_only: self.check,
             accounting: self.accounting,
+            progress: false,
         })
     }
 
@@ -509,7 +519,7 @@ mod tests {
     #[test]
     fn generated_files() {
         for (what, expected) in [
-            (Generated::Man, ".TH dtrace 1"),
+            (Generated::Man, ".TH dtrace 8"),
             (Generated::Bash, "_dtrace"),
             (Generated::Zsh, "#compdef dtrace"),
             (Generated::Fish, "complete -c dtrace"),

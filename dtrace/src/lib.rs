@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Consuming what dtrace.ko records: the parts of `dtrace(1)` that other programs use as well.
+//! Consuming what dtrace.ko records: the parts of `dtrace(8)` that other programs use as well.
 //!
 //! ```text
 //!  names, fields, options  ->  program (DOF)  ->  device  ->  session  ->  events  ->  output
@@ -22,6 +22,7 @@ pub mod name;
 pub mod options;
 pub mod output;
 pub mod program;
+mod progress;
 pub mod record;
 pub mod run;
 pub mod session;

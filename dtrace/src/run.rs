@@ -9,6 +9,7 @@ use crate::name::ProbeName;
 use crate::options::Options;
 use crate::output::{accounting, Flow, Json, Output, Sorting, Text};
 use crate::program::{self, Clause, Printa};
+use crate::progress::Slow;
 use crate::session::{matching, no_match, Session, Standing};
 use crate::symbols::Symbols;
 use anyhow::{anyhow, bail, Context, Result};
@@ -43,6 +44,8 @@ pub struct Plan {
     pub check_only: bool,
     /// Show at the end where every firing went.
     pub accounting: bool,
+    /// Standard error is somebody's terminal: tell there what takes long.
+    pub progress: bool,
 }
 
 /// How to show it.
@@ -113,7 +116,14 @@ fn matched(device: &dyn Device, clause: &Clause, zero_is_fine: bool) -> Result<V
             }
             found
         }
-        None => matching(device, &clause.name)?,
+        None => match matching(device, &clause.name)? {
+            found if found.is_empty() => {
+                // Names such as tick-7s make their probe, once they are enabled.
+                let _ = device.enable(&program::clause(0, &bare(clause), &Options::default())?);
+                matching(device, &clause.name)?
+            }
+            found => found,
+        },
     };
     match found.is_empty() && !zero_is_fine {
         true => Err(no_match(device, &clause.name)),
@@ -129,6 +139,14 @@ fn has_kernel_addresses(plan: &Plan) -> bool {
         let mut formats = clause.printf.iter().map(|printf| &printf.format);
         shown || formats.any(|format| format::names_addresses(format))
     })
+}
+
+/// A clause's probes alone.
+fn bare(clause: &Clause) -> Clause {
+    Clause {
+        name: clause.name.clone(),
+        ..Clause::default()
+    }
 }
 
 /// Where things are shown, and what was shown so far.
@@ -217,7 +235,12 @@ pub fn trace(
     let wanted_clauses = plan.clauses.len();
     for (text, clause) in plan.clauses {
         // Enabled first: names such as tick-1s make their probe.
-        let count = session.enable(clause.clone())?;
+        let count = {
+            let _slow = plan
+                .progress
+                .then(|| Slow::new(&format!("enabling '{text}'")));
+            session.enable(clause.clone())?
+        };
         let probes = match count == 0 || plan.verbose {
             true => matched(device, &clause, plan.zero_is_fine)?,
             false => Vec::new(),
@@ -244,7 +267,10 @@ pub fn trace(
             })?;
         }
     }
-    session.go()?;
+    {
+        let _slow = plan.progress.then(|| Slow::new("making buffers"));
+        session.go()?;
+    }
     tell_options(&wanted, session.options(), plan.verbose, &mut shown);
     world.begin()?;
     let killed = follow(&mut session, world, &mut shown)?;
