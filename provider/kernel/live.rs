@@ -2,7 +2,7 @@
 //! The one framework of this machine: its control side behind a lock, its probe side where probes find it.
 
 use crate::machine::Host;
-use crate::shim;
+use crate::{held, shim};
 use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -107,5 +107,6 @@ impl Drop for Live {
         FRAMEWORK.store(ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: the mutex is held.
         unsafe { *CONTROL.0.get() = None };
+        held::check_all();
     }
 }

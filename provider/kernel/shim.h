@@ -71,6 +71,16 @@ bool dtrace_shim_is_own(u64 address);
  */
 void dtrace_shim_user_frame(u64 *pc, u64 *frame);
 
+/*
+ * Word number of the current task's struct pt_regs as it left user code: false if there
+ * is no such word, or no user code.
+ */
+bool dtrace_shim_user_register(u64 number, u64 *value);
+
+/* ---- where this CPU is ---- */
+u32 dtrace_shim_this_chip(void);
+u32 dtrace_shim_this_node(void);
+
 /* ---- system calls ---- */
 /* By the number of an ABI (native, ia32, x32) and a call's in it; NULL: none. */
 const char *dtrace_shim_syscall_name(unsigned int abi, unsigned int number);
@@ -84,12 +94,15 @@ void dtrace_shim_sys_exit_unregister(void);
 /* ---- timers; task, one caller at a time ---- */
 #define DTRACE_SHIM_ANY_CPU	(~0u)
 /*
- * Starts a timer of a probe that fires each period_ns: on one CPU, which is online
- * meanwhile, and on no other when that goes offline; or wherever. 0 or -ENOMEM.
+ * Makes a timer of a probe that fires each period_ns: on one CPU, as often as that is
+ * online; or wherever. CPUs held. 0 or -ENOMEM.
  */
 int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns);
 /* Stops all timers of a probe; none fires any more when this returns. */
 void dtrace_shim_timers_stop(u32 probe);
+/* Timers end with their CPU and begin anew with it; a number to end that, or an errno. */
+int dtrace_shim_timers_follow_cpus(void);
+void dtrace_shim_timers_leave_cpus(int state);
 
 /* ---- the deadman; task ---- */
 unsigned int dtrace_shim_param_deadman_ms(void);
@@ -124,5 +137,10 @@ void dtrace_enter(u32 probe, unsigned int cpu, u32 tgid, u64 arg0, u64 arg1, u64
 void dtrace_sys_exit(s64 value, u64 task);
 /* 0: returns without an entry; else entries without a place. Any context. */
 u64 dtrace_syscall_loss(unsigned long which);
+
+
+/* ---- in Rust: what is held; task ---- */
+/* 0: consumers; 1, 2: their bytes, allocations; 3: all bytes. */
+u64 dtrace_held(unsigned long which);
 
 #endif

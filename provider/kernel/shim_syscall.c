@@ -134,17 +134,24 @@ static struct tracepoint *dtrace_shim_tracepoint(const char *name)
 	return wanted.found;
 }
 
+static unsigned int tracepoints;
+module_param(tracepoints, uint, 0444);
+MODULE_PARM_DESC(tracepoints, "To be read: tracepoints that are registered: sys_enter, sys_exit");
+
 static int dtrace_shim_register(const char *name, void *probe)
 {
 	struct tracepoint *tracepoint = dtrace_shim_tracepoint(name);
+	int ret = tracepoint ? tracepoint_probe_register(tracepoint, probe, NULL) : -EOPNOTSUPP;
 
-	return tracepoint ? tracepoint_probe_register(tracepoint, probe, NULL) : -EOPNOTSUPP;
+	tracepoints += !ret;
+	return ret;
 }
 
 static void dtrace_shim_unregister(const char *name, void *probe)
 {
 	tracepoint_probe_unregister(dtrace_shim_tracepoint(name), probe, NULL);
 	tracepoint_synchronize_unregister();
+	tracepoints--;
 }
 
 int dtrace_shim_sys_enter_register(void)

@@ -38,6 +38,7 @@ pub(crate) fn run_ecb<M: Machine>(
         return Outcome::SelfFiltered;
     }
     let Some(buffers) = running.buffers(inside) else {
+        running.drop_unbuffered(inside);
         return Outcome::Drop;
     };
     if hands.left == 0 {

@@ -2,6 +2,7 @@
 //! What the framework knows of a compiled expression: DIF, or a test's.
 
 use crate::error::Error;
+use crate::options::Options;
 use crate::registry::ProbeName;
 use dtrace_interface::dif::DifType;
 use dtrace_interface::fault;
@@ -15,6 +16,16 @@ pub trait Expression: Send + Sync + Sized + 'static {
 
     /// The type of its value.
     fn result(&self) -> DifType;
+
+    /// Whether a consumer's expressions agree on its variables. Task context.
+    ///
+    /// # Errors
+    ///
+    /// `Variable`, `TooMany`: what they do not agree on. No memory.
+    fn agree(options: &Options, expressions: &mut dyn Iterator<Item = &Self>) -> Result<(), Error> {
+        let _ = (options, expressions);
+        Ok(())
+    }
 
     /// Whether [`plain`](Self::plain) says its value. Any context.
     fn is_plain(&self) -> bool {
@@ -66,8 +77,8 @@ pub trait Expression: Send + Sync + Sized + 'static {
 
 /// A consumer's variables: written by probes on all CPUs at a time.
 pub trait Variables: Send + Sync + 'static {
-    /// Dynamic variables dropped so far.
-    fn drops(&self) -> DynamicDrops;
+    /// Dynamic variables dropped so far, on one CPU or (None) on all.
+    fn drops(&self, cpu: Option<usize>) -> DynamicDrops;
 
     /// Called from time to time by the control side: what probes gave up may be used again. `sync`
     /// returns when every firing that was on is over; it is not called where nothing was given up. False:
@@ -115,7 +126,7 @@ pub struct Fault {
 
 /// No variables.
 impl Variables for () {
-    fn drops(&self) -> DynamicDrops {
+    fn drops(&self, _: Option<usize>) -> DynamicDrops {
         DynamicDrops::default()
     }
 

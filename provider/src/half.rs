@@ -219,11 +219,6 @@ impl Half {
         self.failed();
     }
 
-    /// So many firings were dropped before it was made.
-    pub(crate) fn begin_with(&mut self, drops: u64) {
-        self.drops = drops;
-    }
-
     /// A firing was dropped before it asked for room.
     pub(crate) fn dropped(&mut self) {
         self.drops = self.drops.saturating_add(1);

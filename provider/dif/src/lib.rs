@@ -24,6 +24,7 @@
 
 pub mod address;
 mod arithmetic;
+mod built_in;
 mod call;
 mod comparison;
 mod dynamic;

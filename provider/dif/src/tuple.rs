@@ -2,9 +2,10 @@
 //! The tuple stack: keys of arrays, arguments of subroutines.
 
 use crate::fault::FaultKind;
+use dtrace_interface::dif::TUPLE_REGISTERS;
 
-/// Tuple registers: most that can be pushed.
-pub const TUPLE_DEPTH: usize = 32;
+/// Tuple registers: most that can be pushed. CONF tells clients.
+pub const TUPLE_DEPTH: usize = TUPLE_REGISTERS;
 
 /// The tuple stack: keys of arrays, arguments of subroutines. The caller keeps one for each CPU: to
 /// make one takes longer than many a program does. What is in it does not matter.

@@ -14,7 +14,7 @@ use dof::Difo;
 use dtrace_interface::dif::{DifType, Variable};
 use dtrace_interface::record::write_number;
 use dtrace_provider::memory::{List, OutOfMemory};
-use dtrace_provider::{Error, Expression, Fault, Site};
+use dtrace_provider::{Error, Expression, Fault, Options, Site};
 
 /// A checked DIF object, run in the environment `E` of a machine.
 pub struct Program<E> {
@@ -230,6 +230,10 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
 
     fn result(&self) -> DifType {
         self.return_type
+    }
+
+    fn agree(options: &Options, programs: &mut dyn Iterator<Item = &Self>) -> Result<(), Error> {
+        State::agree(options, programs)
     }
 
     fn is_plain(&self) -> bool {
