@@ -654,3 +654,37 @@ fn a_value_at_hand_is_what_the_interpreter_says() {
         assert_eq!(with("ret %r1"), with("mov %r1, %r2; ret %r2"), "{values:?}");
     }
 }
+
+#[test]
+fn no_byte_of_an_older_record_lies_between_values() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    let is_first = "ldgs arg1, %r1; ret %r1";
+    let byte = ".returns int8\nldgs arg0, %r1; ret %r1";
+    enable(&mut control, consumer, Some(is_first), &[ARG0, ARG0, ARG0]);
+    enable(&mut control, consumer, None, &[byte, ARG0]);
+    enable(&mut control, consumer, None, &[ARG0, byte]);
+    control.go(consumer).unwrap();
+    // Both halves full of ones.
+    for _ in 0..2 {
+        for _ in 0..8 {
+            fire(&control, probe, &[u64::MAX, 1]);
+        }
+        taken(&mut control, consumer);
+    }
+    fire(&control, probe, &[0x11, 0]);
+    let bytes = taken(&mut control, consumer);
+    assert_eq!(bytes.len(), 36);
+    for (at, byte) in bytes.iter().enumerate() {
+        let expected = match at {
+            // The EPIDs.
+            0 => 2,
+            16 => 3,
+            // Values.
+            4 | 8 | 24 | 32 => 0x11,
+            _ => 0,
+        };
+        assert_eq!(*byte, expected, "at {at}: {bytes:?}");
+    }
+    control.close(consumer);
+}
