@@ -31,7 +31,7 @@ pub(crate) fn run_ecb<M: Machine>(
     let Some(running) = consumer.running.get(inside) else {
         return Outcome::Inactive;
     };
-    if running.only_cpu.is_some_and(|cpu| cpu != inside.cpu()) {
+    if running.only_cpu.is_some_and(|cpu| cpu != hands.cpu) {
         return Outcome::Inactive;
     }
     if ecb.role == Role::Any && hands.process == consumer.process() && !consumer.traces_itself() {
@@ -104,7 +104,7 @@ fn run_programs<M: Machine>(
     }
     M::Expression::begin_clause(hands.environment);
     let site = Site {
-        cpu: hands.inside.cpu(),
+        cpu: hands.cpu,
         probe: ecb.probe,
         name: &ecb.name,
         epid: ecb.epid,
