@@ -32,7 +32,6 @@ mod machine;
 mod memory;
 mod object;
 mod path;
-mod primitive;
 mod store;
 mod subroutine;
 mod text;
@@ -48,11 +47,13 @@ pub use instruction::{
 pub use machine::{Machine, Progress, Tuple, TUPLE_DEPTH};
 pub use memory::{Memory, MAX_TOUCHED};
 pub use object::{Needs, Object, Program};
-pub use primitive::Word;
 pub use store::{Drops, Found, Shape, Store, HEADER_WORDS};
 pub use subroutine::is_supported;
 pub use validate::{validate, Limits, Place, Reason, Refusal, MAX_RESULT, MAX_STRSIZE};
 pub use variables::Declarations;
+
+/// A word of memory that CPUs share.
+pub use xcall_primitive::AtomicU64 as Word;
 
 pub use dtrace_interface::dif::{DifType, Variable};
 pub use dtrace_interface::variable::BuiltIn;

@@ -10,12 +10,12 @@ use crate::fault::{Fault, FaultKind, Trouble};
 use crate::instruction::{Binary, Condition, Instruction, Register, Scope, Space, REGISTERS};
 use crate::memory::{Access, Bytes, Memory, MAX_TOUCHED};
 use crate::object::Program;
-use crate::primitive::Ordering as MemoryOrdering;
 use crate::variables::{Kind, Slot};
 use crate::Environment;
 use core::cmp::Ordering;
 use dtrace_interface::dif::{OTHER_USER_BASE, TUPLE_REGISTERS, TYPE_STRING};
 use dtrace_interface::variable::BuiltIn;
+use xcall_primitive::Ordering as MemoryOrdering;
 
 /// Tuple registers: most that can be pushed. CONF tells clients.
 pub const TUPLE_DEPTH: usize = TUPLE_REGISTERS;
