@@ -6,7 +6,7 @@
 //! `dtrace_profile` (what the names of probes mean). Here is what ties them to a kernel:
 //!
 //! - `device`: `/dev/dtrace/dtrace`; `requests`: its ioctls; `user`: their structures; `refusal`.
-//! - `live`: the one framework, and where probes find it.
+//! - `live`: the one framework, and where probes find it; `held`: what must not be left.
 //! - `machine`, `cpus`, `memory`: the kernel as the framework's machine.
 //! - `surroundings`: the kernel as programs see it.
 //! - `syscall`, `profile`: the providers; `deadman`; `cleaner`.
@@ -16,6 +16,7 @@ mod cleaner;
 mod cpus;
 mod deadman;
 mod device;
+mod held;
 mod live;
 mod machine;
 mod memory;

@@ -8,7 +8,6 @@
 
 #include <linux/types.h>
 
-struct pt_regs;
 struct tracepoint;
 
 /* ---- this CPU ---- */
@@ -85,7 +84,6 @@ u32 dtrace_shim_this_node(void);
 /* ---- system calls ---- */
 /* By the number of an ABI (native, ia32, x32) and a call's in it; NULL: none. */
 const char *dtrace_shim_syscall_name(unsigned int abi, unsigned int number);
-void dtrace_shim_syscall_arguments(const struct pt_regs *regs, u64 *arguments);
 /* Tracepoints by the names they have in the kernel; task. */
 int dtrace_shim_sys_enter_register(void);
 int dtrace_shim_sys_exit_register(void);
@@ -129,10 +127,20 @@ void dtrace_deadman_due(void);
 /* Where the interrupt came: in the kernel or in user space, the other is 0. */
 void dtrace_timer_fired(u32 probe, u64 pc, u64 user_pc);
 
-/* ---- in Rust: system calls, with preemption off ---- */
-void dtrace_sys_enter(const struct pt_regs *regs, s64 id, bool ia32, u64 task);
+/* ---- in Rust: system calls ---- */
+/* The probe that is to fire, or 0. In the task whose call it is. */
+u32 dtrace_sys_enter(s64 id, bool ia32, u64 task);
+/* Fires it, with interrupts off, on that CPU and in that process. */
+void dtrace_enter(u32 probe, unsigned int cpu, u32 tgid, u64 arg0, u64 arg1, u64 arg2,
+		  u64 arg3, u64 arg4, u64 arg5);
+/* With preemption off. */
 void dtrace_sys_exit(s64 value, u64 task);
 /* 0: returns without an entry; else entries without a place. Any context. */
 u64 dtrace_syscall_loss(unsigned long which);
+
+
+/* ---- in Rust: what is held; task ---- */
+/* 0: consumers; 1, 2: their bytes, allocations; 3: all bytes. */
+u64 dtrace_held(unsigned long which);
 
 #endif

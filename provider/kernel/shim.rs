@@ -52,7 +52,6 @@ extern "C" {
     pub(crate) fn dtrace_shim_user_frame(pc: *mut u64, frame: *mut u64);
 
     pub(crate) fn dtrace_shim_syscall_name(abi: c_uint, number: c_uint) -> *const u8;
-    pub(crate) fn dtrace_shim_syscall_arguments(regs: *const c_void, arguments: *mut u64);
     pub(crate) fn dtrace_shim_sys_enter_register() -> c_int;
     pub(crate) fn dtrace_shim_sys_exit_register() -> c_int;
     pub(crate) fn dtrace_shim_sys_enter_unregister();

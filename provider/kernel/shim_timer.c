@@ -6,6 +6,8 @@
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
@@ -59,6 +61,10 @@ static void dtrace_shim_timer_begin(void *arg)
 static DEFINE_MUTEX(dtrace_timers_mutex);
 static LIST_HEAD(dtrace_timers);
 
+static unsigned int timers;
+module_param(timers, uint, 0444);
+MODULE_PARM_DESC(timers, "To be read: timers of probes");
+
 /* On that CPU, in its hotplug thread. */
 static int dtrace_shim_timers_online(unsigned int cpu)
 {
@@ -108,6 +114,7 @@ int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns)
 			     HRTIMER_MODE_REL_PINNED_HARD);
 	mutex_lock(&dtrace_timers_mutex);
 	list_add(&timer->timers, &dtrace_timers);
+	timers++;
 	mutex_unlock(&dtrace_timers_mutex);
 	if (cpu == DTRACE_SHIM_ANY_CPU)
 		dtrace_shim_timer_begin(timer);
@@ -126,6 +133,7 @@ void dtrace_shim_timers_stop(u32 probe)
 			continue;
 		hrtimer_cancel(&timer->timer);
 		list_del(&timer->timers);
+		timers--;
 		kfree(timer);
 	}
 	mutex_unlock(&dtrace_timers_mutex);

@@ -27,7 +27,20 @@ pub trait Expression: Send + Sync + Sized + 'static {
         Ok(())
     }
 
-    /// A firing begins: what its expressions may do together is bounded from here.
+    /// Whether [`plain`](Self::plain) says its value. Any context.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
+    /// Its value, a number, if that is at hand: of the arguments and the process alone. It needs no
+    /// environment and cannot fail.
+    #[inline]
+    fn plain(&self, args: &[u64; 10], process: u32) -> Option<u64> {
+        let _ = (args, process);
+        None
+    }
+
+    /// The first clause that is not plain begins in a firing: what they may do together is bounded from here.
     fn begin_firing(environment: &mut Self::Environment);
 
     /// The clauses of a consumer at one firing begin: clause-local variables are as if never written. They
@@ -48,8 +61,8 @@ pub trait Expression: Send + Sync + Sized + 'static {
         environment: &mut Self::Environment,
     ) -> Result<u64, Fault>;
 
-    /// Puts its value into `to`, which holds zeros and is as large as the record: an integer's low
-    /// bytes, or the data that it refers to (a string up to its NUL).
+    /// Puts its value into `to`, which is as large as the record: an integer's low bytes, which fill it, or
+    /// the data that it refers to (a string up to its NUL), of which `to` holds zeros before.
     ///
     /// # Errors
     ///

@@ -8,7 +8,9 @@
 
 use core::sync::atomic::{compiler_fence, AtomicU64 as CoreAtomicU64};
 
-pub(crate) use xcall_primitive::{AtomicPtr, AtomicU32, AtomicU64, Ordering, OwnCpu, UnsafeCell};
+pub(crate) use xcall_primitive::{
+    AtomicPtr, AtomicU32, AtomicU64, MutPtr, Ordering, OwnCpu, UnsafeCell,
+};
 
 /// Stands for plain memory that is written when it is made: in models, a read that nothing orders after
 /// that fails. Nothing elsewhere.

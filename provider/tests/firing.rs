@@ -511,6 +511,26 @@ fn a_cpu_that_comes_on_line_gets_its_buffer() {
 }
 
 #[test]
+fn drops_of_a_cpu_that_came_and_went_are_told() {
+    let (mut control, _) = framework(&["a"]);
+    set_offline(&[2]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("test:::", None, []))
+        .unwrap();
+    control.go(consumer).unwrap();
+    // On line for a while in which nobody looks.
+    on(2);
+    (0..3).for_each(|_| control.framework().fire(4, &args(0)));
+    assert_eq!(snap(&mut control, consumer, 2).0.drops, 3);
+    assert_eq!(snap(&mut control, consumer, 2).0.drops, 0, "once");
+    control.framework().fire(4, &args(0));
+    set_offline(&[]);
+    let (snapshot, _) = snap(&mut control, consumer, 2);
+    assert_eq!((snapshot.size, snapshot.drops), (0, 1), "with a buffer");
+}
+
+#[test]
 fn a_firing_in_a_firing_is_refused_and_a_switch_in_one_waits() {
     let (mut control, _) = framework(&["a"]);
     let consumer = control.open(1).unwrap();
@@ -911,4 +931,26 @@ fn who_waits_for_a_cpu_that_takes_no_calls_lets_it_go_off_line() {
     UNREACHED.set(1);
     snap(&mut control, consumer, 1);
     assert_eq!((UNREACHED.get(), HELD_PAUSES.get()), (0, before));
+}
+
+#[test]
+fn a_cpu_that_does_not_answer_for_long_is_told_of_once() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("test:::", None, []))
+        .unwrap();
+    control.go(consumer).unwrap();
+    const SECOND: u64 = 1_000_000_000;
+    PAUSE_NS.set(SECOND);
+    UNREACHED.set(9);
+    control.framework().sync();
+    assert_eq!(LATE.take(), []);
+    UNREACHED.set(30);
+    control.framework().sync();
+    assert_eq!(LATE.take(), [(0, 10 * SECOND)]);
+    UNREACHED.set(30);
+    snap(&mut control, consumer, 1);
+    assert_eq!(LATE.take(), [(1, 10 * SECOND)]);
+    PAUSE_NS.set(0);
 }

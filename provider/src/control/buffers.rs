@@ -68,13 +68,7 @@ impl<M: Machine> State<M> {
                 _ => 0,
             };
             let (size, key) = (self.aggregation_size, self.key_size);
-            // What fired here while there was no buffer: the first snapshot tells it.
-            let early = self.ecbs.iter().filter_map(|own| {
-                let counters = own.ecb.counters.get(cpu)?;
-                Some(counters.read().drops)
-            });
-            let mut first = Half::new(self.buffer_size, policy)?;
-            first.begin_with(early.fold(0, u64::saturating_add));
+            let first = Half::new(self.buffer_size, policy)?;
             let buffers = Shared::new(CpuBuffers {
                 principal: Halves::new(cpu, first, Half::new(second, policy)?),
                 aggregation: Halves::new(
@@ -92,6 +86,17 @@ impl<M: Machine> State<M> {
             }
         }
         Ok(())
+    }
+
+    /// Firings that a CPU dropped while it had no buffers and that no snapshot told.
+    pub(super) fn tell_unbuffered(&mut self, cpu: usize) -> u64 {
+        let running = self.running.as_ref();
+        let count = running.and_then(|running| running.unbuffered.get(cpu));
+        let (Some(count), Some(told)) = (count, self.told_unbuffered.get_mut(cpu)) else {
+            return 0;
+        };
+        let now = count.load();
+        now.wrapping_sub(core::mem::replace(told, now))
     }
 
     /// Buffers for CPUs that came on line. Without memory their firings are dropped, and counted.

@@ -42,6 +42,7 @@ impl<M: Machine> Control<M> {
             aggregation_epids: List::new(),
             running: None,
             buffers: List::new(),
+            told_unbuffered: List::new(),
             buffer_size,
             aggregation_size: 0,
             largest: (0, 0),

@@ -33,7 +33,7 @@ pub use snapshots::Snapshot;
 use crate::error::Error;
 use crate::framework::{Framework, BEGIN, END, ERROR};
 use crate::machine::Machine;
-use crate::memory::{List, Shared, Writer};
+use crate::memory::{usage, List, Shared, Usage, Writer};
 use crate::registry::{Provider, Registry};
 use state::State;
 
@@ -48,6 +48,8 @@ pub struct Control<M: Machine> {
     states: List<State<M>>,
     next_consumer: u64,
     writer: Writer,
+    /// What stays when no consumer is left.
+    staying: Usage,
 }
 
 /// The provider `dtrace`: its probes are fired by the framework.
@@ -70,6 +72,7 @@ impl<M: Machine> Control<M> {
     ///
     /// No memory.
     pub fn new(machine: M, cpus: usize) -> Result<Self, Error> {
+        let before = usage();
         let framework = Shared::new(Framework::new(machine, cpus)?)?;
         let mut control = Self {
             framework,
@@ -77,6 +80,7 @@ impl<M: Machine> Control<M> {
             states: List::new(),
             next_consumer: 1,
             writer: Writer(()),
+            staying: usage().since(before),
         };
         let own = control.register(b"dtrace", &OWN)?;
         for (name, id) in [
@@ -90,6 +94,20 @@ impl<M: Machine> Control<M> {
             }
         }
         Ok(control)
+    }
+
+    /// Runs `f`, whose memory is no consumer's.
+    fn stays<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> R {
+        let before = usage();
+        let result = f(self);
+        self.staying = self.staying.plus(usage().since(before));
+        result
+    }
+
+    /// Memory that consumers hold: all but the framework's own, its providers' and its probes'. None when
+    /// there is no consumer.
+    pub fn held(&self) -> Usage {
+        usage().since(self.staying)
     }
 
     /// What probes reach. A module keeps its own owner of it for its probes.

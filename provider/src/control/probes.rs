@@ -19,7 +19,7 @@ impl<M: Machine> Control<M> {
         name: &[u8],
         provider: &'static dyn Provider,
     ) -> Result<ProviderId, Error> {
-        self.registry.register(name, provider)
+        self.stays(|control| control.registry.register(name, provider))
     }
 
     /// A provider goes, with its probes. It must not fire them any more when it is gone itself.
@@ -28,7 +28,7 @@ impl<M: Machine> Control<M> {
     ///
     /// `Busy`: one of its probes is enabled. `NotFound`.
     pub fn unregister(&mut self, provider: ProviderId) -> Result<(), Error> {
-        self.registry.unregister(provider)
+        self.stays(|control| control.registry.unregister(provider))
     }
 
     /// A provider makes a probe; its number, by which it is fired. `argument` comes back in the
@@ -45,10 +45,13 @@ impl<M: Machine> Control<M> {
         name: &[u8],
         argument: u64,
     ) -> Result<u32, Error> {
-        let id = self.registry.next_id()?;
-        self.framework.slots.make_room(id)?;
-        self.registry
-            .create(provider, [module, function, name], argument)
+        self.stays(|control| {
+            let id = control.registry.next_id()?;
+            control.framework.slots.make_room(id)?;
+            control
+                .registry
+                .create(provider, [module, function, name], argument)
+        })
     }
 
     /// The first probe from number `from` on that `pattern` matches: PROBES and PROBEMATCH.

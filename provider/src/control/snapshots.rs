@@ -41,7 +41,14 @@ impl<M: Machine> Control<M> {
     ) -> Result<Snapshot, Error> {
         let (framework, buffers) = match self.buffers_of(consumer, cpu)? {
             (framework, Some(buffers)) => (framework, buffers),
-            (_, None) => return copy(&[]).map(|()| Snapshot::default()),
+            (_, None) => {
+                copy(&[])?;
+                let drops = self.state_mut(consumer)?.tell_unbuffered(cpu);
+                return Ok(Snapshot {
+                    drops,
+                    ..Snapshot::default()
+                });
+            }
         };
         let state = self.state_mut(consumer)?;
         let is_over = matches!(
@@ -54,7 +61,7 @@ impl<M: Machine> Control<M> {
         state.switches = state.switches.wrapping_add(1);
         let writer = &mut self.writer;
         framework.switch(cpu, &buffers, Which::Principal, writer);
-        buffers.principal.read(writer, |half| {
+        let snapshot = buffers.principal.read(writer, |half| {
             let contents = half.contents();
             let snapshot = Snapshot {
                 size: contents.bytes.len(),
@@ -65,6 +72,11 @@ impl<M: Machine> Control<M> {
             let copied = copy(contents.bytes);
             half.clear();
             copied.map(|()| snapshot)
+        })?;
+        let early = self.state_mut(consumer)?.tell_unbuffered(cpu);
+        Ok(Snapshot {
+            drops: snapshot.drops.saturating_add(early),
+            ..snapshot
         })
     }
 

@@ -13,6 +13,7 @@ use crate::framework::Framework;
 use crate::machine::Machine;
 use crate::memory::{List, Node, Published, Retired, Shared};
 use crate::options::Options;
+use crate::primitive::Counter;
 use dtrace_interface::options::{BufferPolicy, BufferResize, OptionId};
 
 /// An ECB, and that it was taken out.
@@ -34,6 +35,8 @@ pub(super) struct State<M: Machine> {
     pub(super) aggregation_epids: List<u32>,
     pub(super) running: Option<Shared<Running<M>>>,
     pub(super) buffers: List<Option<Shared<CpuBuffers>>>,
+    /// Of [`Running::unbuffered`], what snapshots told already.
+    pub(super) told_unbuffered: List<u64>,
     pub(super) buffer_size: usize,
     pub(super) aggregation_size: usize,
     /// The largest of both that a CPU has: one may have got its buffers before memory was short.
@@ -101,8 +104,10 @@ impl<M: Machine> State<M> {
             0 => 0,
             _ => self.options.bytes(OptionId::AggregationSize),
         };
+        self.told_unbuffered = List::try_made(cpus, |_| Ok::<_, Error>(0))?;
         let running = Shared::new(Running {
             cpus: List::try_made(cpus, |_| Ok::<_, Error>(Published::empty()))?,
+            unbuffered: List::try_made(cpus, |_| Ok::<_, Error>(Counter::new()))?,
             sizes,
             keep,
             only_cpu: self.options.only_cpu(),
@@ -123,6 +128,7 @@ impl<M: Machine> State<M> {
         }
         self.running = None;
         self.buffers = List::new();
+        self.told_unbuffered = List::new();
         self.largest = (0, 0);
     }
 

@@ -139,7 +139,7 @@ fn fire_own<M: Machine>(
     let irqs = framework.machine.irqs_off();
     let cpu = framework.machine.this_cpu();
     if let Some(chain) = framework.slots.get(probe) {
-        framework.fire_here(chain, &[0; 10], Some(consumer));
+        framework.fire_here(cpu, chain, &[0; 10], Some(consumer));
     }
     framework.machine.irqs_restore(irqs);
     cpu

@@ -35,6 +35,24 @@ pub struct Usage {
     pub objects: u64,
 }
 
+impl Usage {
+    /// What came since `before`; wraps where more went.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            bytes: self.bytes.wrapping_sub(before.bytes),
+            objects: self.objects.wrapping_sub(before.objects),
+        }
+    }
+
+    /// Both; the reverse of [`since`](Self::since).
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.wrapping_add(other.bytes),
+            objects: self.objects.wrapping_add(other.objects),
+        }
+    }
+}
+
 // Statistics: they decide nothing, so Relaxed everywhere.
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static OBJECTS: AtomicU64 = AtomicU64::new(0);

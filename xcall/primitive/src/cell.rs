@@ -22,4 +22,28 @@ impl<T> UnsafeCell<T> {
     pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
         f(self.0.get())
     }
+
+    /// An access that lasts as long as what this gives. Any context.
+    #[inline(always)]
+    pub fn get_mut(&self) -> MutPtr<T> {
+        MutPtr(self.0.get())
+    }
+}
+
+/// An access, for as long as it lives. (In models, what overlaps it is found.)
+#[derive(Debug)]
+pub struct MutPtr<T>(*mut T);
+
+impl<T> MutPtr<T> {
+    /// The value. Any context.
+    ///
+    /// # Safety
+    ///
+    /// The cell lives, and nobody else is at its value as long as the reference is used.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref, reason = "as loom's, which it stands for")]
+    pub unsafe fn deref(&self) -> &mut T {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.0 }
+    }
 }

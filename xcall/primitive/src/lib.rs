@@ -16,12 +16,12 @@ pub use own_cpu::OwnCpu;
 pub use core::sync::atomic::Ordering;
 
 #[cfg(not(loom))]
-pub use self::cell::UnsafeCell;
+pub use self::cell::{MutPtr, UnsafeCell};
 #[cfg(not(loom))]
 pub use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
 #[cfg(loom)]
 pub use loom::{
-    cell::UnsafeCell,
+    cell::{MutPtr, UnsafeCell},
     sync::atomic::{AtomicPtr, AtomicU32, AtomicU64},
 };
