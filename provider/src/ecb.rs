@@ -80,7 +80,7 @@ fn leave_values<M: Machine>(
     }
     reach(Point::Written);
     half.commit(room);
-    drop(half);
+    half.put_back();
     reach(Point::Committed);
     Outcome::Record
 }
@@ -162,7 +162,7 @@ fn run_programs<M: Machine>(
     }
     reach(Point::Written);
     half.commit(room);
-    drop(half);
+    half.put_back();
     reach(Point::Committed);
     Outcome::Record
 }

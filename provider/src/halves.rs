@@ -41,6 +41,12 @@ pub(crate) struct OwnHalf<'a, H> {
     _pen: PhantomData<&'a mut H>,
 }
 
+impl<H> OwnHalf<'_, H> {
+    /// Nobody is at it any more.
+    #[inline(always)]
+    pub(crate) fn put_back(self) {}
+}
+
 impl<H> Deref for OwnHalf<'_, H> {
     type Target = H;
     #[inline(always)]
