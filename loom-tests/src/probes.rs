@@ -404,14 +404,14 @@ impl Probes {
         cpu.join().unwrap();
     }
 
-    /// The values in CPU 0's buffer, which must be whole records, and none was dropped.
+    /// The values in CPU 0's buffer, which must be whole records, and none dropped.
     pub fn snapshot(&mut self, consumer: ConsumerId) -> Vec<u64> {
         let (values, drops) = self.snapshot_and_drops(consumer);
         assert_eq!(drops, 0);
         values
     }
 
-    /// The values in CPU 0's buffer, which must be whole records, and how many firings were dropped.
+    /// The same, and how many were dropped.
     pub fn snapshot_and_drops(&mut self, consumer: ConsumerId) -> (Vec<u64>, u64) {
         let mut values = vec![];
         let copy = |bytes: &[u8]| {
