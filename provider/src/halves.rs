@@ -74,7 +74,7 @@ impl<H> Halves<H> {
             cpu,
             halves: [UnsafeCell::new(first), UnsafeCell::new(second)],
             switches: OwnWord::new(),
-            wanted: OwnCpu::new(),
+            wanted: OwnCpu::new(0),
         }
     }
 
@@ -123,7 +123,7 @@ impl<H> Halves<H> {
     /// A cross-call landed in a firing: to be switched at its end, unless that was done since the count
     /// was `before`. Its own CPU.
     pub(crate) fn want_from(&self, before: u64) {
-        self.wanted.put(before.wrapping_add(1));
+        self.wanted.set(before.wrapping_add(1));
     }
 
     /// Switches if that was wanted at the count as it is now. Its own CPU.

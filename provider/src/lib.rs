@@ -46,7 +46,6 @@ mod half;
 mod halves;
 mod machine;
 pub mod memory;
-mod one_instruction;
 mod options;
 mod point;
 mod primitive;

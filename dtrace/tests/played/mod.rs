@@ -227,10 +227,6 @@ impl Device for Played {
         })
     }
 
-    fn online_cpus(&self) -> io::Result<u32> {
-        Ok(self.cpus)
-    }
-
     fn probe(&self, from: u32, name: &ProbeName) -> io::Result<Option<Probe>> {
         let mut probes = self.probes.iter();
         let found = probes.find(|probe| probe.id >= from && name.matches(&probe.name));

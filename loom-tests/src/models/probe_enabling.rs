@@ -33,7 +33,7 @@ pub fn models() -> Vec<Model> {
         ),
         firing_model(
             "probe_late_cpu",
-            "a CPU gets its buffers while it fires: a firing finds them whole, or is a drop",
+            "a CPU gets its buffers while it fires: a firing finds them whole, or is a drop that the snapshot tells",
             late_cpu,
             None,
         ),
