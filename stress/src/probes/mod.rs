@@ -190,6 +190,7 @@ fn note(ledger: &mut Ledger, event: Event<'_>) -> Result<()> {
         Event::Fault(fault) => ledger.trouble(&fault),
         Event::Damage(damage) => ledger.trouble(&damage),
         Event::Exit(status) => ledger.trouble(&format_args!("exit {status}")),
+        Event::Printed(_) => ledger.trouble(&"an aggregation"),
     }
     Ok(())
 }
