@@ -65,27 +65,27 @@ says "^cat /proc/version$" /tmp/out
 run 0 -n $calls --record "copyinstr(arg1)" -c "calls getppid 1"
 says "error on enabled probe ID 2 (ID [0-9]*: $calls): invalid address (0x0) in action #1 at DIF offset" /tmp/err
 
-run 0 -F -f getppid --only-target --record pid -c "calls sigreturn 1"
+run 0 -F -f getppid --only-target --record pid -c "sh -c true"
 says "^CPU FUNCTION  *PID$" /tmp/out
 run 0 -F -n syscall::getppid: --only-target -c "calls getppid 2"
 [ "$(grep -c "^  [0-9]  => getppid$" /tmp/out)" = $((2 * cpus)) ] || fail "its entries"
 [ "$(grep -c "^  [0-9]  <= getppid$" /tmp/out)" = $((2 * cpus)) ] || fail "its returns"
 
 # Formats, with what each conversion takes.
-run 0 -q -n $calls --printf '%s [%5d] %#x %-4u|%c%% %p %S\\n' execname,pid,arg0,uid,arg1,curthread,probefunc \
+run 0 -q -n $calls --printf '%s [%5d] %#x %-4u|%o%% %p %S\n' execname,pid,arg0,uid,arg1,curthread,probefunc \
 	-c "calls getppid 1"
-says "^calls \[ *[0-9]*\] 0\(x[0-9a-f]*\)* *0   |.*% 0xffff[0-9a-f]* getppid$" /tmp/out
-run 0 -q -n $calls --printf '%Y %a%k\\n' walltimestamp,caller,stack -c "calls getppid 1"
+says "^calls \[ *[0-9]*\] 0 0   |0% 0xffff[0-9a-f]* getppid$" /tmp/out
+run 0 -q -n $calls --printf '%Y %a%k\n' walltimestamp,caller,stack -c "calls getppid 1"
 says "^20[0-9][0-9] [A-Z][a-z][a-z]  *[0-9]* [0-9:]* .*\`.*+0x" /tmp/out
 says "^              vmlinux\`" /tmp/out
-run 0 -q -n $calls --printf '%k' stack --printf ' in %*d %s\\n' ipl,pid,execname -c "calls getppid 1"
+run 0 -q -n $calls --printf '%k' stack --printf ' in %*d %s\n' ipl,pid,execname -c "calls getppid 1"
 says "^ in [0-9]* calls$" /tmp/out
-run 0 --json -n $calls --printf '%s\\n' execname -c "calls getppid 1"
+run 0 --json -n $calls --printf '%s\n' execname -c "calls getppid 1"
 says '"printf":"calls\\n"}$' /tmp/out
-run 0 -q -n $calls --count --by execname,uid --printa '%-8s %@6d of %d\\n' -c "calls getppid 5"
+run 0 -q -n $calls --count --by execname,uid --printa '%-8s %@6d of %d\n' -c "calls getppid 5"
 says "^calls  *$((5 * cpus)) of 0$" /tmp/out
 grep -q "^  calls" /tmp/out && fail "a table too"
-run 0 -q -n $calls --quantize arg5 --by execname --printa '%s:%@d\\n' -c "calls getppid 5"
+run 0 -q -n $calls --quantize arg5 --by execname --printa '%s:%@d\n' -c "calls getppid 5"
 says "^calls:$" /tmp/out
 says "Distribution" /tmp/out
 for wrong in "--printf %q pid" "--printf %s pid" "--printf %d" "--count --printa %d" "--printf %"; do
@@ -164,8 +164,8 @@ says "FUNCTION:NAME" /tmp/out
 # The examples of docs/dtrace-command.md.
 example -n syscall::openat:entry --record pid,execname,"copyinstr(arg1)" -c "cat /proc/version"
 example -n syscall:::entry --count --by execname,probefunc -c "cat /proc/version"
-example -q -n syscall::openat:return --printf '%-8s %5d openat = %d, errno %d\\n' execname,pid,arg0,errno -c "cat /none"
-example -q -n syscall:::entry --count --by execname --printa '%-10s %@6d calls\\n' -c "sh -c true"
+example -q -n syscall::openat:return --printf '%-8s %5d openat = %d, errno %d\n' execname,pid,arg0,errno -c "cat /none"
+example -q -n syscall:::entry --count --by execname --printa '%-10s %@6d calls\n' -c "sh -c true"
 example -n syscall::read:return --quantize arg0 --by execname -c "cat /proc/version"
 example -F -P syscall --only-target -c true
 example --json -n syscall::execve:return --record execname,errno -c true
