@@ -128,6 +128,26 @@ fn load(variable: BuiltIn, returns: DifType) -> Object {
     object(code, Vec::new(), returns)
 }
 
+/// `curcpu->cpu_id`
+fn cpu_number() -> Object {
+    let code = vec![
+        Instruction::with_index(Opcode::Ldgs, BuiltIn::Curcpu.raw(), 1),
+        Instruction::new(Opcode::Lduw, 1, 0, 1),
+        Instruction::new(Opcode::Ret, 0, 0, 1),
+    ];
+    object(code, Vec::new(), DifType::integer(4))
+}
+
+/// `uregs[number]`
+fn user_register(number: u8) -> Object {
+    let code = vec![
+        Instruction::with_index(Opcode::Setx, 0, 1),
+        Instruction::new(Opcode::Ldga, BuiltIn::Uregs.raw() as u8, 1, 1),
+        Instruction::new(Opcode::Ret, 0, 0, 1),
+    ];
+    object(code, vec![number.into()], DifType::integer(8))
+}
+
 /// `copyinstr(variable)`
 fn copy_in_string(variable: &Variable, returns: DifType) -> Object {
     let code = vec![
@@ -177,6 +197,8 @@ fn value(field: &Field, options: &Options) -> Option<Object> {
             Some(load(variable.built_in, returns))
         }
         Source::UserString(variable) => Some(copy_in_string(variable, string)),
+        Source::CpuNumber => Some(cpu_number()),
+        Source::UserRegister(number) => Some(user_register(number)),
         Source::Stack | Source::UserStack => None,
     }
 }

@@ -338,7 +338,7 @@ fn follow(session: &mut Session<'_>, world: &mut dyn World, shown: &mut Shown<'_
             }
             (None, Standing::Exiting) => {
                 if session.is_full() {
-                    shown.notice("all buffers are full");
+                    shown.notice("a buffer is full");
                 }
                 return Ok(false);
             }
@@ -354,6 +354,7 @@ fn tell_options(wanted: &Options, given: &Options, verbose: bool, shown: &mut Sh
     for (option, what) in [
         (OptionId::BufferSize, "buffer size"),
         (OptionId::AggregationSize, "aggregation size"),
+        (OptionId::DynamicVariableSize, "dynamic variable size"),
     ] {
         match (wanted.get(option), given.get(option)) {
             (Some(wanted), Some(given)) if given < wanted => {

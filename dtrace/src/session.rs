@@ -199,7 +199,8 @@ impl<'d> Session<'d> {
                 sink(Event::Drops(Drops { kind, cpu, count }))?;
             }
         }
-        self.full = self.policy() == BufferPolicy::Fill && now.filled >= self.traced_cpus();
+        // One is enough, as in DTrace's guide.
+        self.full = self.policy() == BufferPolicy::Fill && now.filled > 0;
         Ok(match now.killed != 0 {
             true => Standing::Killed,
             false if now.exiting != 0 || self.full => Standing::Exiting,
@@ -212,7 +213,7 @@ impl<'d> Session<'d> {
         self.told.killed != 0
     }
 
-    /// Whether all buffers that are to be filled were full when it was last asked.
+    /// Whether a buffer that is to be filled was full when it was last asked.
     pub fn is_full(&self) -> bool {
         self.full
     }
@@ -265,15 +266,6 @@ impl<'d> Session<'d> {
     /// CPUs that may have buffers: their numbers are below it.
     pub fn cpus(&self) -> u32 {
         self.cpus
-    }
-
-    /// CPUs that may fill a buffer.
-    fn traced_cpus(&self) -> u64 {
-        const ALL: u64 = u64::MAX;
-        match self.options.get(OptionId::Cpu) {
-            None | Some(ALL) => self.device.online_cpus().unwrap_or(self.cpus).into(),
-            Some(_) => 1,
-        }
     }
 
     fn policy(&self) -> BufferPolicy {

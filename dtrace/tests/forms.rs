@@ -361,7 +361,7 @@ CPU       hits    records      drops predicate-false self-filtered   inactive   
   0         10          8          2               0             0          0          0          1
   1         10          8          2               0             0          0          0          1
 all         20         16          4               0             0          0          0          2
-aggregation-drops 0, dynamic-drops 0, switches 6
+aggregation-drops 0, dynamic-drops 0, rinsing-drops 0, dirty-drops 0, switches 6
 "
     );
     let mut shown = plan(&[(READ, &[])]);
@@ -614,21 +614,18 @@ fn a_kernel_that_ended_it_is_told_of_though_the_target_was_over_first() {
 }
 
 #[test]
-fn full_buffers_end_it_and_are_told_of() {
+fn a_full_buffer_ends_it_and_is_told_of() {
     let kernel = kernel();
     let mut plan = plan(&[(READ, &["pid"])]);
     plan.options.set(OptionId::BufferPolicy, 1);
     let steps: Vec<Step<'_>> = vec![
-        Box::new(|| {
-            kernel.fire(0, READ, &who(7, "cat"));
-            kernel.status.borrow_mut().filled = 1;
-        }),
-        Box::new(|| kernel.status.borrow_mut().filled = 2),
+        Box::new(|| kernel.fire(0, READ, &who(7, "cat"))),
+        Box::new(|| kernel.status.borrow_mut().filled = 1),
         Box::new(|| panic!("it goes on")),
     ];
     let (out, err, status) = trace(&kernel, plan, steps);
     assert_eq!(out.lines().count(), 2);
-    assert!(err.ends_with("dtrace: all buffers are full\n"), "{err}");
+    assert!(err.ends_with("dtrace: a buffer is full\n"), "{err}");
     assert_eq!(status, 0);
 }
 

@@ -547,7 +547,7 @@ fn a_ring_keeps_the_newest_in_order() {
 }
 
 #[test]
-fn a_fill_buffer_ends_the_tracing_when_all_are_full() {
+fn a_fill_buffer_ends_the_tracing_when_one_is_full() {
     let device = Framework::new(&["getppid"]);
     let mut options = options();
     options.set(OptionId::BufferSize, 64);
@@ -557,10 +557,12 @@ fn a_fill_buffer_ends_the_tracing_when_all_are_full() {
     session.go().unwrap();
     let mut told = Told::default();
     let mut sink = |event: Event<'_>| told.note(event);
-    (0..20).for_each(|fired| device.fire(0, "getppid", &[0, 0, 0, 0, fired]));
+    device.fire(1, "getppid", &[0; 5]);
     assert_eq!(session.check(&mut sink).unwrap(), Standing::Tracing);
-    (0..20).for_each(|fired| device.fire(1, "getppid", &[0, 0, 0, 0, fired]));
+    (0..20).for_each(|fired| device.fire(0, "getppid", &[0, 0, 0, 0, fired]));
     assert_eq!(session.check(&mut sink).unwrap(), Standing::Exiting);
+    // The others go on until it stops.
+    (1..20).for_each(|fired| device.fire(1, "getppid", &[0, 0, 0, 0, fired]));
     session.stop(&mut sink).unwrap();
     let counts = device.accounting(CPU_ALL, 0).unwrap();
     assert_eq!(counts.records, told.records.len() as u64);

@@ -15,13 +15,17 @@ pub fn relay() -> Result<PathBuf> {
 
 /// All that commands may want: the stress tool, the loads it is run beside, and `dtrace`.
 pub fn all() -> Result<Vec<PathBuf>> {
+    let fuzz = package("dtrace-ioctl-fuzz")?;
     Ok(vec![
         package("stress")?,
         single_file("shootdown")?,
         single_file("calls")?,
+        single_file("raw_tracepoint")?,
         dtrace()?,
-        package("dtrace-ioctl-fuzz")?,
         package("drive-syscalls")?,
+        fuzz.with_file_name("dtrace-kill"),
+        fuzz.with_file_name("dtrace-access"),
+        fuzz,
     ])
 }
 

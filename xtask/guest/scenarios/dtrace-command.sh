@@ -118,16 +118,16 @@ done
 run 0 -q -n $calls -b 1k -c "calls getppid 3000"
 says "[0-9]* drops on CPU [0-9]" /tmp/err
 
-# Full buffers end it, each once it is full, and nothing else does.
+# A full buffer ends it, and nothing else does.
 rm -f /tmp/out
 dtrace -q -n $calls --record pid -b 1k -x bufpolicy=fill -x statusrate=10hz -o /tmp/out -c "sleep 100" 2>/tmp/err &
 tracer=$!
 until pidof sleep >/dev/null; do usleep 100000; done
 calls getppid 3000
 wait $tracer || fail "full buffers: status $?"
-says "^dtrace: all buffers are full$" /tmp/err
+says "^dtrace: a buffer is full$" /tmp/err
 killall sleep
-[ "$(wc -l </tmp/out)" -ge $((50 * cpus)) ] || fail "$(wc -l </tmp/out) records in full buffers"
+[ "$(wc -l </tmp/out)" -ge 50 ] || fail "$(wc -l </tmp/out) records in full buffers"
 
 for signal in INT TERM; do
 	rm -f /tmp/out
