@@ -4,7 +4,7 @@
 # as x32, with arguments that do no harm, and what is recorded of each process is just what it did. Debian
 # builds x32 into its kernels and has it switched on at boot.
 # append: syscall.x32=y
-# timeout: 900
+# timeout: 2400
 
 fail() {
 	echo "dtrace-syscalls: $*" >&2
