@@ -115,6 +115,11 @@ impl Arena {
         if random.below(3) == 0 {
             bytes[8..12].copy_from_slice(&(random.below(5) as u32).to_ne_bytes());
             bytes[24..32].copy_from_slice(&self.address(65_536).to_ne_bytes());
+        } else if random.below(3) == 0 {
+            // A place, its size and a number, for formats.
+            bytes[..8].copy_from_slice(&self.address(65_536).to_ne_bytes());
+            bytes[8..12].copy_from_slice(&(random.below(64) as u32).to_ne_bytes());
+            bytes[12..14].copy_from_slice(&(random.below(4) as u16).to_ne_bytes());
         }
         self.write(place, &bytes);
         self.address(place)
