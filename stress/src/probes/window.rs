@@ -208,6 +208,8 @@ fn note(ledger: &mut Ledger, fault: Fault, event: Event<'_>) -> Result<()> {
                 None => ledger.record(record.cpu, clause, None),
             }
         }
+        // No clause of ours prints an aggregation.
+        Event::Printed(_) => ledger.trouble(&"an aggregation is printed"),
         Event::Drops(drops) => {
             if let Some(drops) = fault.drops(drops) {
                 ledger.drops(&drops);

@@ -28,20 +28,27 @@ fn a_silent_target_is_named_and_never_runs_the_call() {
     let f = || {
         runs.fetch_add(1, Relaxed);
     };
-    act_as(&engine, CpuId(0), |_| {
-        let work = nmi_safe(&f).within_ns(SHORT_NS);
-        let timeout = timeout(engine.call(CpuId(1), work));
-        assert_eq!(timeout.silent.to_string(), "CPU1");
-        assert_eq!(timeout.silent.count(), 1);
-        assert_eq!(timeout.caller, CpuId(0));
-        assert!(timeout.age_ns >= SHORT_NS);
-        assert_eq!(timeout.last_doorbell, "signal", "it climbed");
-        assert_ne!(timeout.function, 0);
-        assert_eq!(timeout.reached.ran, 0);
-    });
+    let mut calls = 0;
+    // On a busy machine a wait may end before it was time to ring again.
+    while engine.total_stats().escalations == 0 {
+        act_as(&engine, CpuId(0), |_| {
+            let work = nmi_safe(&f).within_ns(SHORT_NS);
+            let timeout = timeout(engine.call(CpuId(1), work));
+            assert_eq!(timeout.silent.to_string(), "CPU1");
+            assert_eq!(timeout.silent.count(), 1);
+            assert_eq!(timeout.caller, CpuId(0));
+            assert!(timeout.age_ns >= SHORT_NS);
+            let climbed = engine.total_stats().escalations != 0;
+            let last = if climbed { "signal" } else { "polled" };
+            assert_eq!(timeout.last_doorbell, last);
+            assert_ne!(timeout.function, 0);
+            assert_eq!(timeout.reached.ran, 0);
+        });
+        calls += 1;
+    }
     let stats = engine.total_stats();
-    assert_eq!((stats.made, stats.run, stats.withdrawn), (1, 0, 1));
-    assert_eq!((stats.timeouts, stats.escalations), (1, 1));
+    assert_eq!((stats.made, stats.run, stats.withdrawn), (calls, 0, calls));
+    assert_eq!((stats.timeouts, stats.escalations), (calls, 1));
     assert!(stats.rerings >= 1, "{stats:?}");
     act_as(&engine, CpuId(1), |cpu| {
         assert_eq!(cpu.poll(), 0, "it hears the ring and finds nothing");
