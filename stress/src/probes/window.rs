@@ -45,6 +45,8 @@ pub struct Window<'d> {
     workers: &'d [Worker],
     manner: Manner,
     ledger: Ledger,
+    /// How often workers had left and come back before it.
+    moves: Vec<u64>,
     /// Refused firings by CPU before it.
     nested: Vec<u64>,
     /// The enabled probe of each clause.
@@ -80,6 +82,7 @@ impl<'d> Window<'d> {
         });
         let nested: Result<Vec<_>, _> = nested.collect();
         let nested = nested.context("the accounting before")?;
+        let moves = workers.iter().map(Worker::moves).collect();
         let early: Vec<_> = workers.iter().map(|worker| worker.board.ended()).collect();
         session.go()?;
         let edges = workers.iter().zip(early).map(|(worker, early)| {
@@ -92,6 +95,7 @@ impl<'d> Window<'d> {
             workers,
             manner,
             ledger: Ledger::new(edges),
+            moves,
             nested,
             epids,
         })
@@ -153,7 +157,8 @@ impl<'d> Window<'d> {
             mismatches.push(format!("{when}, {trouble}"));
         }
         let mut rows = Vec::new();
-        for ((worker, before), after) in self.workers.iter().zip(&self.nested).zip(after) {
+        let befores = self.nested.iter().zip(&self.moves);
+        for ((worker, (before, moves)), after) in self.workers.iter().zip(befores).zip(after) {
             let cpu = worker.cpu;
             let said = ask(cpu, 0)?;
             let mut each = [said; CLAUSES];
@@ -162,7 +167,8 @@ impl<'d> Window<'d> {
                 self.manner.fault.accounting(said);
             }
             let nested = said.nested.saturating_sub(*before);
-            let row = self.ledger.row(cpu, &said, &each, nested, after);
+            let mut row = self.ledger.row(cpu, &said, &each, nested, after);
+            row.stayed = moves % 2 == 0 && worker.moves() == *moves;
             row.check(when, &mut mismatches);
             rows.push(row);
         }
