@@ -5,7 +5,7 @@
 
 use crate::actions::{run, Actions};
 use crate::activity::Role;
-use crate::clause::Work;
+use crate::clause::Head;
 use crate::consumer::{CpuBuffers, Ecb, Running};
 use crate::counts::Outcome;
 use crate::expression::{Expression, Site};
@@ -14,7 +14,7 @@ use crate::half::{write, Half, NoRoom, Room};
 use crate::machine::Machine;
 use crate::memory::Node;
 use crate::point::{reach, Point};
-use dtrace_interface::record::write_number;
+use crate::value::Value;
 
 /// Runs an ECB up to its outcome; [`Hands::failure`] says of what it failed.
 #[inline(always)]
@@ -48,15 +48,16 @@ pub(crate) fn run_ecb<M: Machine>(
         return Outcome::Drop;
     }
     hands.left = hands.left.saturating_sub(ecb.clause.words);
-    match ecb.clause.is_plain {
-        true => leave_values(ecb, running, buffers, args, hands),
-        false => run_programs(ecb, running, buffers, args, hands),
+    match &ecb.clause.values {
+        Some(values) => leave_values(values, ecb, running, buffers, args, hands),
+        None => run_programs(ecb, running, buffers, args, hands),
     }
 }
 
 /// A clause that leaves values which are at hand, one after the other.
 #[inline(always)]
 fn leave_values<M: Machine>(
+    values: &[Value],
     ecb: &Ecb<M>,
     running: &Running<M>,
     buffers: &CpuBuffers,
@@ -70,13 +71,8 @@ fn leave_values<M: Machine>(
     let Some((room, area)) = begin_record(ecb, running, &mut half) else {
         return Outcome::Drop;
     };
-    for step in &ecb.clause.steps {
-        if let Work::Store(expression) = &step.work {
-            let value = expression.plain(args, hands.process).unwrap_or_default();
-            if let Some(record) = area.get_mut(step.offset..step.end) {
-                write_number(value, record);
-            }
-        }
+    for value in values {
+        value.leave(args, hands.process, area);
     }
     reach(Point::Written);
     half.commit(room);
@@ -181,14 +177,15 @@ fn begin_record<'a, M: Machine>(
     };
     reach(Point::Reserved);
     let area = half.room(room)?;
-    if !clause.is_dense {
+    if clause.head == Head::Wide {
+        // Little-endian: the EPID, then zeros.
+        write(area, 0, &u64::from(ecb.epid).to_le_bytes());
+        return Some((room, area));
+    }
+    if clause.head == Head::Gaps {
         area.fill(0);
     }
-    match clause.is_wide {
-        // Little-endian: the EPID, then zeros.
-        true => write(area, 0, &u64::from(ecb.epid).to_le_bytes()),
-        false => write(area, 0, &ecb.epid.to_ne_bytes()),
-    }
+    write(area, 0, &ecb.epid.to_ne_bytes());
     Some((room, area))
 }
 

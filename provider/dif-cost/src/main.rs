@@ -33,7 +33,7 @@ extern "C" {
 
 fn ask(file: &File, what: &str, request: u32, bytes: &mut [u8]) {
     let at = bytes.as_mut_ptr() as u64;
-    // SAFETY: as many bytes as the request's structure has, and what it points to.
+    // SAFETY: as many bytes as the request's structure has: ENABLE's says how many itself.
     let answer = unsafe { ioctl(file.as_raw_fd(), request.into(), at) };
     assert!(answer >= 0, "{what}: {}", Error::last_os_error());
 }
@@ -65,8 +65,7 @@ fn main() -> ExitCode {
 
     let file = File::options().read(true).write(true).open(DEVICE);
     let file = file.unwrap_or_else(|error| panic!("{DEVICE}: {error}"));
-    let place = program.as_mut_ptr() as u64;
-    ask(&file, "ENABLE", ioctl::ENABLE, &mut place.to_ne_bytes());
+    ask(&file, "ENABLE", ioctl::ENABLE, &mut program);
     ask(&file, "GO", ioctl::GO, &mut [0; 4]);
     let status = Command::new(&command).args(words).status();
     assert!(status.is_ok_and(|status| status.success()), "{command}");

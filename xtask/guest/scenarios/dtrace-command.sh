@@ -74,7 +74,7 @@ run 0 -F -n syscall::getppid: --only-target -c "calls getppid 2"
 # Formats, with what each conversion takes.
 run 0 -q -n $calls --printf '%s [%5d] %#x %-4u|%o%% %p %S\n' execname,pid,arg0,uid,arg1,curthread,probefunc \
 	-c "calls getppid 1"
-says "^calls \[ *[0-9]*\] 0 0   |0% 0xffff[0-9a-f]* getppid$" /tmp/out
+says "^calls \[ *[0-9]*\] 0 0   |0% 0xff[0-9a-f]* getppid$" /tmp/out
 run 0 -q -n $calls --printf '%Y %a%k\n' walltimestamp,caller,stack -c "calls getppid 1"
 says "^20[0-9][0-9] [A-Z][a-z][a-z]  *[0-9]* [0-9:]* .*\`.*+0x" /tmp/out
 says "^              vmlinux\`" /tmp/out
