@@ -214,7 +214,7 @@ fn victim(state: State, told: &Told) {
         }
         State::Warmup => loop {
             let consumer = Consumer::new(told);
-            consumer.enable(&programs::few());
+            consumer.enable(&programs::slow());
             consumer.ready();
             consumer.go();
         },
