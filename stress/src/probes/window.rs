@@ -51,6 +51,8 @@ pub struct Window<'d> {
     nested: Vec<u64>,
     /// The enabled probe of each clause.
     epids: [u32; CLAUSES],
+    /// When it last asked how it stands.
+    asked: Instant,
 }
 
 /// Opens the device.
@@ -98,33 +100,35 @@ impl<'d> Window<'d> {
             moves,
             nested,
             epids,
+            asked: Instant::now(),
         })
     }
 
-    /// Reads once what CPUs have recorded.
+    /// Reads once what CPUs have recorded, and asks from time to time how it stands: the kernel ends the
+    /// tracing of who does not.
     pub fn take(&mut self) -> Result<()> {
         let (ledger, fault) = (&mut self.ledger, self.manner.fault);
         self.session
-            .consume(&mut |event| note(ledger, fault, event))
+            .consume(&mut |event| note(ledger, fault, event))?;
+        if self.asked.elapsed() < STATUS {
+            return Ok(());
+        }
+        self.asked = Instant::now();
+        let standing = self
+            .session
+            .check(&mut |event| note(ledger, fault, event))?;
+        ensure!(
+            standing == Standing::Tracing,
+            "tracing has ended: {standing:?}"
+        );
+        Ok(())
     }
 
     /// Reads until `over`.
     pub fn read(&mut self, over: &mut dyn FnMut() -> Result<bool>) -> Result<()> {
-        let mut asked = Instant::now();
         loop {
             let is_over = over()?;
             self.take()?;
-            if asked.elapsed() >= STATUS {
-                asked = Instant::now();
-                let (ledger, fault) = (&mut self.ledger, self.manner.fault);
-                let standing = self
-                    .session
-                    .check(&mut |event| note(ledger, fault, event))?;
-                ensure!(
-                    standing == Standing::Tracing,
-                    "tracing has ended: {standing:?}"
-                );
-            }
             if is_over {
                 return Ok(());
             }
