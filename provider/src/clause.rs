@@ -132,9 +132,7 @@ impl<X: Expression> Clause<X> {
         clause.lay_out()?;
         clause.values = clause.values_at_hand()?;
         clause.head = clause.head();
-        clause.words = (clause.size / 8)
-            .saturating_add(clause.steps.len())
-            .saturating_add(1);
+        clause.words = clause.words();
         Ok(clause)
     }
 
@@ -311,6 +309,18 @@ impl<X: Expression> Clause<X> {
             }
         }
         Ok(self.predicate.is_none().then_some(values))
+    }
+
+    /// What it may do: its record, its keys, each hashed and compared, and its programs.
+    fn words(&self) -> usize {
+        let keys = self.steps.iter().map(|step| match step.work {
+            Work::Aggregate { .. } => step.end / 8,
+            _ => 0,
+        });
+        let programs = self.expressions().map(Expression::words);
+        let own = (self.size / 8).saturating_add(self.steps.len());
+        let all = keys.chain(programs);
+        all.fold(own.saturating_add(1), usize::saturating_add)
     }
 
     fn head(&self) -> Head {

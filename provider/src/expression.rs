@@ -33,6 +33,11 @@ pub trait Expression: Send + Sync + Sized + 'static {
         None
     }
 
+    /// What it does in a firing beside the memory it touches, in words as those of records. Any context.
+    fn words(&self) -> usize {
+        0
+    }
+
     /// The first clause that is not plain begins in a firing: what they may do together is bounded from here.
     fn begin_firing(environment: &mut Self::Environment);
 

@@ -151,6 +151,11 @@ impl<M: Machine> Framework<M> {
         *kind = failure.fault.kind.raw().into();
         *value = failure.fault.value;
         for ecb in chain.walk(hands.inside) {
+            // Others' clauses are looked at too: that is bounded as all else is.
+            if hands.left == 0 {
+                return;
+            }
+            hands.left = hands.left.saturating_sub(1);
             if core::ptr::eq(&*ecb.consumer, &*failed.consumer)
                 && fire_ecb(ecb, &args, hands) == Outcome::Error
             {

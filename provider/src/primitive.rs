@@ -81,7 +81,7 @@ impl Counter {
 
     #[inline]
     pub(crate) fn load(&self) -> u64 {
-        // Relaxed: exact once its CPU was seen outside of a firing (sync:C).
+        // Relaxed: exact once its CPU was seen outside of a firing.
         self.0.load(Ordering::Relaxed)
     }
 }

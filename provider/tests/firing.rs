@@ -854,6 +854,31 @@ fn a_firing_does_so_much_and_no_more() {
     }
 }
 
+/// Keys are written, hashed and compared, though they leave no record.
+#[test]
+fn a_firing_s_keys_count_too() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    // 514 words of an entry, two actions, and one.
+    let long = || {
+        let mut bytes = string("");
+        bytes.result.size = 4096;
+        let mut count = action(ActionKind::Count, None);
+        count.key_actions = 1;
+        [trace(bytes), count]
+    };
+    for _ in 0..300 {
+        control
+            .enable(consumer, clause("::a:", None, long()))
+            .unwrap();
+    }
+    control.go(consumer).unwrap();
+    control.framework().fire(4, &args(0));
+    let counts = control.counts(consumer, 0, None).unwrap();
+    assert!(counts.is_whole());
+    assert_eq!((counts.records, counts.drops), (254, 46));
+}
+
 #[test]
 fn a_probe_has_so_many_clauses_and_no_more() {
     let (mut control, _) = framework(&["a"]);

@@ -235,6 +235,15 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         State::agree(options, programs)
     }
 
+    fn words(&self) -> usize {
+        match self.form {
+            Form::AtHand(_) => 0,
+            // A stack may be walked.
+            Form::BuiltIn(_) => 16,
+            Form::Code => (self.code.len() / 8).saturating_add(16),
+        }
+    }
+
     fn at_hand(&self) -> Option<AtHand> {
         match self.form {
             Form::AtHand(number) => Some(number),
