@@ -112,10 +112,12 @@ same "user stacks without depth" $(records calls '"ustackdepth":0,') 0
 
 # A timer finds tasks at every point of their end, those that were reaped too: they have no parent then.
 rm -f /tmp/out
-dtrace --json -n profile:::profile-997 --record execname,pid,ppid -o /tmp/out -c "calls fork 2000" ||
+forks=500 hz=251
+[ "$all" ] && forks=2000 hz=997
+dtrace --json -n profile:::profile-$hz --record execname,pid,ppid -o /tmp/out -c "calls fork $forks" ||
 	fail "ppid: status $?"
 found=$(records calls .)
-[ "$found" -gt 0 ] || fail "no tick in 2000 processes"
+[ "$found" -gt 0 ] || fail "no tick in $forks processes"
 echo "ticks in processes that end: $found, $(records calls '"ppid":0[,}]') of which without a parent"
 
 # A CPU goes and comes back: what it recorded is there, and what it records then.
