@@ -300,7 +300,16 @@ impl Worker {
     }
 
     /// Waits until it has done what it was asked.
-    pub fn wait(&self, what: &str, mut is_done: impl FnMut() -> bool) -> Result<()> {
+    pub fn wait(&self, what: &str, is_done: impl FnMut() -> bool) -> Result<()> {
+        self.until(what, is_done, || std::thread::sleep(LOOK))
+    }
+
+    /// [`wait`](Self::wait), without a sleep.
+    pub fn watch(&self, what: &str, is_done: impl FnMut() -> bool) -> Result<()> {
+        self.until(what, is_done, std::thread::yield_now)
+    }
+
+    fn until(&self, what: &str, mut is_done: impl FnMut() -> bool, rest: fn()) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         while !is_done() {
             self.check()?;
@@ -309,7 +318,7 @@ impl Worker {
                 Instant::now() < end,
                 "the worker of CPU {cpu} does not {what}"
             );
-            std::thread::sleep(LOOK);
+            rest();
         }
         Ok(())
     }
