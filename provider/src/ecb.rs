@@ -11,6 +11,7 @@ use crate::counts::Outcome;
 use crate::expression::{Expression, Site};
 use crate::fire::{Failure, Hands};
 use crate::half::{write, Half, NoRoom, Room};
+use crate::halves::OwnHalf;
 use crate::machine::Machine;
 use crate::memory::Node;
 use crate::point::{reach, Point};
@@ -74,11 +75,7 @@ fn leave_values<M: Machine>(
     for value in values {
         value.leave(args, hands.process, area);
     }
-    reach(Point::Written);
-    half.commit(room);
-    half.put_back();
-    reach(Point::Committed);
-    Outcome::Record
+    end_record(half, room)
 }
 
 /// Any other clause: a predicate, then actions.
@@ -156,11 +153,7 @@ fn run_programs<M: Machine>(
         hands.failure = Some(failure);
         return Outcome::Error;
     }
-    reach(Point::Written);
-    half.commit(room);
-    half.put_back();
-    reach(Point::Committed);
-    Outcome::Record
+    end_record(half, room)
 }
 
 /// Room for a clause's record, which begins with the EPID; None: there is none, which the buffer counts.
@@ -204,4 +197,14 @@ fn room_by_policy<M: Machine>(ecb: &Ecb<M>, running: &Running<M>, half: &mut Hal
             None
         }
     }
+}
+
+/// The record is whole.
+#[inline(always)]
+fn end_record(mut half: OwnHalf<'_, Half>, room: Room) -> Outcome {
+    reach(Point::Written);
+    half.commit(room);
+    half.put_back();
+    reach(Point::Committed);
+    Outcome::Record
 }

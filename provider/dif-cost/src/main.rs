@@ -27,14 +27,10 @@ const CLASSES: &[[&str; 3]] = &[
     ],
 ];
 
-extern "C" {
-    fn ioctl(file: i32, request: u64, argument: u64) -> i32;
-}
-
 fn ask(file: &File, what: &str, request: u32, bytes: &mut [u8]) {
     let at = bytes.as_mut_ptr() as u64;
     // SAFETY: as many bytes as the request's structure has: ENABLE's says how many itself.
-    let answer = unsafe { ioctl(file.as_raw_fd(), request.into(), at) };
+    let answer = unsafe { libc::ioctl(file.as_raw_fd(), request as _, at) };
     assert!(answer >= 0, "{what}: {}", Error::last_os_error());
 }
 
