@@ -15,7 +15,7 @@
 //!
 //! Workers that rest at GO and at STOP leave no edges: then all of these are equations.
 
-use super::calls::{call_of, has_tags, label, untag, CALLS, CLAUSES};
+use super::calls::{call_of, has_tags, label, untag, Numbers, CLAUSES};
 use anyhow::Result;
 use dtrace::event::{DropKind, Drops};
 use dtrace::output::accounting::missing;
@@ -41,9 +41,6 @@ pub fn settled(mut ask: impl FnMut() -> Result<Accounting>) -> Result<Accounting
 
 /// Troubles that are kept; more of them tell nothing new.
 const TROUBLES: usize = 100;
-
-/// Numbers of calls, by call.
-pub type Numbers = [u64; CALLS.len()];
 
 /// What a worker had made at an edge of the enabling: calls from `early` on may be on its far side, calls
 /// from `late` on are.
@@ -150,7 +147,8 @@ impl Ledger {
             return;
         };
         worker.end = Some(ended);
-        for (lane, end) in worker.lanes.iter_mut().zip(ended) {
+        for (clause, lane) in worker.lanes.iter_mut().enumerate() {
+            let end = ended[call_of(clause)];
             // Of a worker's calls one at a time is under way, and read already or not.
             let has_edge = lane.last.is_some_and(|last| last >= end);
             lane.certain -= u64::from(has_edge).min(lane.certain);
@@ -335,7 +333,7 @@ impl Row {
         equal("records of clauses, records", records, counts.records);
         equal("drops of clauses, drops", drops, counts.drops);
         let refused = self.lanes.iter().map(LaneRow::without_outcome).sum::<u64>();
-        let refusals = counts.nested.saturating_mul(CLAUSES as u64);
+        let refusals = counts.nested.saturating_mul(self.lanes.len() as u64);
         compare(
             "calls without an outcome, refused as nested",
             refused <= refusals,
@@ -421,7 +419,7 @@ impl LaneRow {
 
 #[cfg(test)]
 mod tests {
-    use super::super::calls::{tag, FORK, GETPPID};
+    use super::super::calls::{tag, FORK, GETPPID, SYSCALL_CLAUSES};
     use super::super::fault::Fault;
     use super::*;
     use dtrace_interface::Plain;
@@ -435,7 +433,7 @@ mod tests {
         told: u64,
     }
 
-    const FORK_RETURN: usize = CALLS.len();
+    const FORK_RETURN: usize = SYSCALL_CLAUSES - 3;
 
     fn numbers(call: usize, number: u64) -> Numbers {
         let mut numbers = Numbers::default();

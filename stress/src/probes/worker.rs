@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Workers: processes that make known calls, each pinned to a CPU.
 //!
-//! A round is a getppid and an openat of a missing file, and now and then a fork whose child executes a
-//! program, and a wait for its end. The child stays on its parent's CPU.
+//! A round is a getppid and an openat of a missing file, now and then a fork whose child executes a
+//! program, and a wait for its end, and now and then one exception of each kind. The child stays on its
+//! parent's CPU.
 
 use super::board::{memory_file, Shared};
-use super::calls::{tag, EXECVE, FORK, GETPPID, MAGIC, OPENAT, USER, WAIT4};
+use super::calls::{tag, EXECVE, FIRST_EXCEPTION, FORK, GETPPID, MAGIC, OPENAT, USER, WAIT4};
+use super::exceptions::{Raiser, EXCEPTIONS};
 use crate::args::WorkerArgs;
 use crate::hold;
 use anyhow::{bail, ensure, Context, Result};
@@ -98,6 +100,7 @@ struct Calls<'b> {
     cpu: u32,
     board: &'b Shared,
     program: Program,
+    raiser: Option<Raiser>,
 }
 
 impl Calls<'_> {
@@ -139,13 +142,20 @@ impl Calls<'_> {
         Ok(())
     }
 
-    fn round(&self, with_child: bool) -> Result<()> {
+    /// One exception of each kind.
+    fn exceptions(&self) -> Result<()> {
+        let raiser = self.raiser.as_ref().context("not asked for")?;
+        for (exception, call) in EXCEPTIONS.iter().zip(FIRST_EXCEPTION..) {
+            let tag = tag(self.cpu, self.board.begin(call));
+            raiser.raise(exception, tag)?;
+            self.board.end(call);
+        }
+        Ok(())
+    }
+
+    fn round(&self) {
         self.one(GETPPID, getppid);
         self.one(OPENAT, openat);
-        match with_child {
-            true => self.child(),
-            false => Ok(()),
-        }
     }
 }
 
@@ -158,6 +168,10 @@ pub fn work(args: &WorkerArgs) -> Result<bool> {
         cpu: args.cpu,
         board: &board,
         program: Program::new()?,
+        raiser: match args.exceptions_every {
+            0 => None,
+            _ => Some(Raiser::new()?),
+        },
     };
     pin(Some(args.cpu))?;
     be_nobody()?;
@@ -184,8 +198,14 @@ pub fn work(args: &WorkerArgs) -> Result<bool> {
             std::thread::sleep(LOOK);
             continue;
         }
-        let with_child = args.fork_every != 0 && made % args.fork_every == 0;
-        calls.round(with_child)?;
+        calls.round();
+        let is_due = |every: u64| every != 0 && made % every == 0;
+        if is_due(args.fork_every) {
+            calls.child()?;
+        }
+        if is_due(args.exceptions_every) {
+            calls.exceptions()?;
+        }
         made += 1;
         board.made.store(made, SeqCst);
     }
@@ -245,6 +265,8 @@ fn be_nobody() -> Result<()> {
 pub struct Manner {
     /// One round in so many has a fork; 0: none.
     pub fork_every: u64,
+    /// One round in so many has exceptions; 0: none.
+    pub exceptions_every: u64,
     /// It can keep its CPU.
     pub holds: bool,
 }
@@ -277,6 +299,7 @@ impl Worker {
         command.args(["probes-worker", "--cpu", &cpu.to_string()]);
         command.args(["--board", &number.to_string()]);
         command.args(["--fork-every", &manner.fork_every.to_string()]);
+        command.args(["--exceptions-every", &manner.exceptions_every.to_string()]);
         if manner.holds {
             command.arg("--holds");
         }
@@ -395,11 +418,12 @@ mod tests {
             cpu: 0,
             board: &board,
             program: Program::new().unwrap(),
+            raiser: None,
         };
-        calls.round(false).unwrap();
-        calls.round(false).unwrap();
-        assert_eq!(board.begun(), [2, 2, 0, 0, 0]);
-        assert_eq!(board.ended(), [2, 2, 0, 0, 0]);
+        calls.round();
+        calls.round();
+        assert_eq!(board.begun(), board.ended());
+        assert_eq!(board.begun()[..3], [2, 2, 0]);
         make_own(2);
     }
 
