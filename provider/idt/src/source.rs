@@ -52,6 +52,12 @@ impl Source {
         }
     }
 
+    /// The place among [`INTERRUPTS`] of the source with that number.
+    pub(crate) fn interrupt_numbered(number: usize) -> Option<usize> {
+        let at = number.checked_sub(FIRST_INTERRUPT)?;
+        (at < INTERRUPTS.len()).then_some(at)
+    }
+
     /// All, in the order of their numbers.
     pub fn all() -> impl Iterator<Item = Self> {
         let others = [
@@ -91,6 +97,9 @@ impl Source {
     }
 }
 
+// A set is a word of 32 bits.
+const _: () = assert!(Source::COUNT <= 32);
+
 /// A set of sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sources(u32);
@@ -99,9 +108,20 @@ impl Sources {
     /// None.
     pub const NONE: Self = Self(0);
 
+    /// The set as a word.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// What [`bits`](Self::bits) gave.
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// These and `source`.
     #[must_use]
     pub fn with(self, source: Source) -> Self {
+        // Source::COUNT is less than 32.
         Self(self.0 | 1_u32.wrapping_shl(source.number() as u32))
     }
 
@@ -133,7 +153,12 @@ mod tests {
     fn every_source_has_its_number() {
         let numbers: Vec<usize> = Source::all().map(Source::number).collect();
         assert_eq!(numbers, (0..Source::COUNT).collect::<Vec<_>>());
-        assert!(Source::COUNT <= 32);
+        assert_eq!(
+            Source::interrupt_numbered(Source::COUNT - 1),
+            Some(INTERRUPTS.len() - 1)
+        );
+        assert_eq!(Source::interrupt_numbered(4), None);
+        assert_eq!(Source::interrupt_numbered(Source::COUNT), None);
     }
 
     #[test]
@@ -142,5 +167,6 @@ mod tests {
         assert!(set.has(Source::Nmi) && !set.has(Source::Die));
         let all: Vec<Source> = set.iter().collect();
         assert_eq!(all, [Source::Nmi, Source::Interrupt(10)]);
+        assert_eq!(Sources::from_bits(set.bits()), set);
     }
 }

@@ -98,6 +98,11 @@ impl Vector {
         Self::all().find(|vector| vector.name().as_bytes() == name)
     }
 
+    /// The interrupt that the source of that number tells of; None: it is no tracepoint of `irq_vectors`.
+    pub fn of_source(number: usize) -> Option<Self> {
+        Self::at(Source::interrupt_numbered(number)?.saturating_add(EXCEPTIONS.len()))
+    }
+
     /// What [`at`](Self::at) takes; less than [`VECTORS`].
     pub fn place(self) -> usize {
         self.place.into()
@@ -205,6 +210,9 @@ mod tests {
     #[test]
     fn interrupts_have_probes_where_there_is_a_local_apic() {
         let timer = vector("local_timer");
+        let number = Source::Interrupt(0).number();
+        assert_eq!(Vector::of_source(number), Some(timer));
+        assert_eq!(Vector::of_source(Source::Nmi.number()), None);
         let sources = timer.sources(&machine(false)).unwrap();
         assert_eq!(sources, Sources::NONE.with(Source::Interrupt(0)));
         let Err(Refusal(reason)) = timer.sources(&machine(true)) else {
