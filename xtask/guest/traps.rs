@@ -17,6 +17,8 @@
 //!                stepped over and put in again
 //!   watch        a watchpoint of ptrace's on a word of a child that writes it N times
 //!   perf         a breakpoint of perf's on a word that is written N times
+//!   offset       nothing; prints `offset: O`, where in the file the function is that `passes` calls
+//!   passes       N calls of that function
 //! Prints `WHAT: M` with M the number that the program itself saw; of `faults` also `pages FROM TO`.
 //! The pid of whoever raises them is printed first, as `pid P`.
 
@@ -95,12 +97,6 @@ extern "C" fn stepped(_number: i32, _info: *mut u8, context: *mut u8) {
     }
 }
 
-extern "C" fn unmasked(_number: i32, _info: *mut u8, context: *mut u8) {
-    SEEN.fetch_add(1, Relaxed);
-    // SAFETY: this is a handler.
-    unsafe { *register(context, RIP) += SKIP.load(Relaxed) };
-}
-
 type Handler = extern "C" fn(i32, *mut u8, *mut u8);
 
 fn handle(number: i32, skip: u64, handler: Handler) {
@@ -139,6 +135,7 @@ fn main() {
     match what.as_str() {
         "debugger" => return println!("debugger: {}", debugger(count)),
         "watch" => return println!("watch: {}", watch(count)),
+        "offset" => return println!("offset: {:#x}", offset(passed_by as *const () as u64)),
         _ => println!("pid {}", std::process::id()),
     }
     let seen = match what.as_str() {
@@ -175,6 +172,10 @@ fn main() {
         }),
         "killed" => killed(count),
         "perf" => perf(count),
+        "passes" => {
+            (0..count).for_each(|_| passed_by());
+            count
+        }
         _ => panic!("usage: traps WHAT N, see the source"),
     };
     println!("{what}: {seen}");
@@ -229,7 +230,7 @@ fn steps(count: u64) -> u64 {
 
 fn floating(count: u64) -> u64 {
     // `divss xmm0, xmm1` has four bytes.
-    handle(SIGFPE, 4, unmasked);
+    handle(SIGFPE, 4, handler);
     // All exceptions masked but division by zero.
     let (usual, strict) = (0x1f80_u32, 0x1d80_u32);
     for _ in 0..count {
@@ -353,6 +354,22 @@ fn debugger(count: u64) -> u64 {
         assert_eq!(registers[USER_RIP], at + 1);
         ptrace(POKETEXT, pid, at, armed);
     }
+}
+
+/// Where in this program's file the code at `address` is.
+fn offset(address: u64) -> u64 {
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("no /proc");
+    let hex = |text: &str| u64::from_str_radix(text, 16).expect("no number");
+    let found = maps.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let (from, to) = words.next()?.split_once('-')?;
+        let place = hex(words.nth(1)?);
+        let (from, to) = (hex(from), hex(to));
+        (from..to)
+            .contains(&address)
+            .then(|| address - from + place)
+    });
+    found.expect("mapped")
 }
 
 fn watch(count: u64) -> u64 {
