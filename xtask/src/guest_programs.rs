@@ -19,7 +19,7 @@ pub fn all() -> Result<Vec<PathBuf>> {
         package("stress")?,
         single_file("shootdown")?,
         single_file("calls")?,
-        single_file("traps")?,
+        single_file("exceptions")?,
         package("dtrace")?,
         package("dtrace-ioctl-fuzz")?,
     ])

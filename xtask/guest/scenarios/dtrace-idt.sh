@@ -49,16 +49,16 @@ records() {
 }
 drops() { grep '"type":"drops"' /tmp/out | sed 's/.*"drops":\([0-9]*\).*/\1/' | awk '{ n += $1 } END { print n + 0 }'; }
 
-# exceptions WHAT PROBE [CONDITION]: N of them by `traps`, all seen.
-exceptions() {
-	traced idt::$2:entry "traps $1 $n"
+# seen WHAT PROBE [CONDITION]: N of them by `exceptions`, all of them seen.
+seen() {
+	traced idt::$2:entry "exceptions $1 $n"
 	pid=$(sed -n 's/^pid //p' /tmp/said)
 	same "$1" $(sed -n "s/^$1: //p" /tmp/said) $n
 	same "$1 by idt::$2:entry" $(($(records "pid == $pid && user == 1 ${3-}") + $(drops))) $n
 }
 
 faults() {
-	traced idt::page_fault:entry "traps faults $n"
+	traced idt::page_fault:entry "exceptions faults $n"
 	pid=$(sed -n 's/^pid //p' /tmp/said)
 	from=$(($(sed -n 's/^pages \(0x[0-9a-f]*\) .*/\1/p' /tmp/said)))
 	to=$(($(sed -n 's/^pages .* \(0x[0-9a-f]*\)$/\1/p' /tmp/said)))
@@ -72,15 +72,15 @@ faults() {
 
 everything() {
 	faults
-	exceptions int3 int3
-	exceptions steps debug
-	exceptions icebp debug
-	exceptions divide divide_error
-	exceptions invalid invalid_op
-	exceptions overflow overflow
-	exceptions protection general_protection
-	exceptions floating simd_coprocessor_error
-	exceptions segv page_fault '&& detail == 8'
+	seen int3 int3
+	seen steps debug
+	seen icebp debug
+	seen divide divide_error
+	seen invalid invalid_op
+	seen overflow overflow
+	seen protection general_protection
+	seen floating simd_coprocessor_error
+	seen segv page_fault '&& detail == 8'
 }
 
 insmod /modules/dtrace.ko || exit
@@ -88,7 +88,7 @@ cat $parameters/idt_probes
 everything
 
 # Signals that a process sends are no exceptions.
-traced idt:::entry "traps killed $n"
+traced idt:::entry "exceptions killed $n"
 pid=$(sed -n 's/^pid //p' /tmp/said)
 same "signals sent" $(sed -n 's/^killed: //p' /tmp/said) $((2 * n))
 same "of which exceptions" $(records "pid == $pid && (what == \"general_protection\" || what ~ /coprocessor_error/)") 1
@@ -106,18 +106,18 @@ same "taken and resumed without a probe" $(cat $parameters/idt_own_traps) $((4 *
 
 # ---- neighbours
 
-traced idt:::entry "traps debugger $n"
+traced idt:::entry "exceptions debugger $n"
 pid=$(sed -n 's/^pid //p' /tmp/said)
 same "breakpoints of a debugger" $(sed -n 's/^debugger: //p' /tmp/said) $n
 same "by idt::int3:entry" $(records "pid == $pid && what == \"int3\"") $n
 same "its single steps by idt::debug:entry" $(records "pid == $pid && what == \"debug\"") $n
 
-traced idt:::entry "traps watch $n"
+traced idt:::entry "exceptions watch $n"
 pid=$(sed -n 's/^pid //p' /tmp/said)
 same "watchpoint of a debugger" $(sed -n 's/^watch: //p' /tmp/said) $n
 same "by idt::debug:entry" $(records "pid == $pid && what == \"debug\"") $n
 
-traced idt:::entry "traps perf $n"
+traced idt:::entry "exceptions perf $n"
 pid=$(sed -n 's/^pid //p' /tmp/said)
 same "breakpoints of perf" $(sed -n 's/^perf: //p' /tmp/said) $n
 echo "of those by idt::debug:entry: $(records "pid == $pid && what == \"debug\"")"
@@ -139,16 +139,16 @@ if [ -e $tracing/kprobe_events ]; then
 fi
 
 if [ -e $tracing/uprobe_events ]; then
-	program=$(command -v traps)
-	at=$(traps offset 0 | sed 's/^offset: //')
+	program=$(command -v exceptions)
+	at=$(exceptions offset 0 | sed 's/^offset: //')
 	echo "p:own_u $program:$at" >$tracing/uprobe_events || fail "no uprobe"
 	echo 1 >$tracing/events/uprobes/own_u/enable
-	traced idt:::entry "traps passes $n"
+	traced idt:::entry "exceptions passes $n"
 	pid=$(sed -n 's/^pid //p' /tmp/said)
 	same "hits of a uprobe" $(awk '/own_u/ { print $3 }' $tracing/uprobe_profile) $n
 	same "by idt::int3:entry" $(records "pid == $pid && what == \"int3\"") $n
 	# A process that has one gets its own int3 as well.
-	exceptions int3 int3
+	seen int3 int3
 	echo 0 >$tracing/events/uprobes/own_u/enable
 	echo >$tracing/uprobe_events
 fi
@@ -163,7 +163,7 @@ fi
 	done
 ) &
 patcher=$!
-exceptions int3 int3
+seen int3 int3
 traced idt::int3:entry "sh /tmp/own"
 same "int3 of the kernel's while text is patched" $(($(records 'user == 0') + $(drops))) $n
 wait $patcher || fail "events could not be switched"

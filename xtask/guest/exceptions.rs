@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Known numbers of exceptions of user code, for tests of the idt provider: `traps WHAT N`.
+//! Known numbers of exceptions of user code, for tests of the idt provider: `exceptions WHAT N`.
 //!
 //! WHAT is one of
 //!   faults       N pages of fresh memory, each written to once, without huge pages
@@ -176,7 +176,7 @@ fn main() {
             (0..count).for_each(|_| passed_by());
             count
         }
-        _ => panic!("usage: traps WHAT N, see the source"),
+        _ => panic!("usage: exceptions WHAT N, see the source"),
     };
     println!("{what}: {seen}");
 }
