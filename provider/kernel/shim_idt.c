@@ -4,10 +4,12 @@
 #include <linux/kdebug.h>
 #include <linux/kernel.h>
 #include <linux/limits.h>
+#include <linux/linkage.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/notifier.h>
+#include <linux/objtool.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sched/task_stack.h>
@@ -16,6 +18,7 @@
 #include <linux/tracepoint.h>
 #include <trace/events/signal.h>
 #include <asm/debugreg.h>
+#include <asm/ibt.h>
 #include <asm/nmi.h>
 #include <asm/processor.h>
 #include <asm/ptrace.h>
@@ -210,6 +213,32 @@ void dtrace_shim_idt_unregister(unsigned int source)
 }
 
 /* ---- our own traps, and the list of probes, in /sys/module/dtrace/parameters ------------ */
+
+/*
+ * The notifier knows our traps by the addresses behind them. A trap flag that popf
+ * sets takes effect behind the next instruction.
+ */
+asm("	.pushsection .noinstr.text, \"ax\"\n"
+    "	.type dtrace_own_int3, @function\n"
+    "dtrace_own_int3:\n"
+    ASM_ENDBR
+    "	int3\n"
+    "dtrace_own_int3_end:\n"
+    ANNOTATE_NOENDBR
+    ASM_RET
+    "	.size dtrace_own_int3, . - dtrace_own_int3\n"
+    "	.type dtrace_own_step, @function\n"
+    "dtrace_own_step:\n"
+    ASM_ENDBR
+    "	pushfq\n"
+    "	orq $0x100, (%rsp)\n"
+    "	popfq\n"
+    "	nop\n"
+    "dtrace_own_step_end:\n"
+    ANNOTATE_NOENDBR
+    ASM_RET
+    "	.size dtrace_own_step, . - dtrace_own_step\n"
+    "	.popsection\n");
 
 void dtrace_own_int3(void);
 void dtrace_own_step(void);
