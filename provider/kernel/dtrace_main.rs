@@ -6,7 +6,7 @@
 //! and `dtrace_idt` (what the names of probes mean). Here is what ties them to a kernel:
 //!
 //! - `device`: `/dev/dtrace/dtrace`; `requests`: its ioctls; `user`: their structures; `refusal`.
-//! - `live`: the one framework, and where probes find it.
+//! - `live`: the one framework, and where probes find it; `held`: what must not be left.
 //! - `machine`, `cpus`, `memory`: the kernel as the framework's machine.
 //! - `surroundings`: the kernel as programs see it.
 //! - `syscall`, `profile`, `idt`: the providers; `deadman`; `cleaner`.
@@ -16,6 +16,7 @@ mod cleaner;
 mod cpus;
 mod deadman;
 mod device;
+mod held;
 mod idt;
 mod live;
 mod machine;
@@ -36,6 +37,7 @@ use kernel::miscdevice::{MiscDeviceOptions, MiscDeviceRegistration};
 use kernel::prelude::*;
 use live::Live;
 use machine::Host;
+use profile::Timers;
 
 module! {
     type: DtraceModule,
@@ -51,6 +53,7 @@ struct DtraceModule {
     _deadman: Deadman,
     _cleaner: Cleaner,
     _live: Live,
+    _timers: Timers,
 }
 
 /// The framework with its providers.
@@ -69,6 +72,7 @@ impl kernel::Module for DtraceModule {
         let options = MiscDeviceOptions {
             name: c"dtrace!dtrace",
         };
+        let timers = Timers::new()?;
         let deadman = Deadman::new();
         let cleaner = Cleaner::new();
         let device = KBox::pin_init(MiscDeviceRegistration::register(options), GFP_KERNEL)?;
@@ -77,6 +81,7 @@ impl kernel::Module for DtraceModule {
             _deadman: deadman,
             _cleaner: cleaner,
             _live: live,
+            _timers: timers,
         })
     }
 }
