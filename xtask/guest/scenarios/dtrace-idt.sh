@@ -31,30 +31,30 @@ same() {
 # traced PROBES COMMAND: JSON in /tmp/out, what the command said in /tmp/said.
 traced() {
 	rm -f /tmp/out
-	dtrace --json -n "$1" --record pid,arg0,arg1,arg2,arg4,arg5,arg6,arg7,probefunc,ipl -o /tmp/out -c "$2" >/tmp/said ||
+	dtrace --json -n "$1" --record pid,arg0,arg1,arg2,arg3,arg4,arg5,arg6,arg7 -o /tmp/out -c "$2" >/tmp/said ||
 		fail "$1: status $?"
 }
 
-# Of what was traced: records in which the awk condition holds. Drops are told of.
+# records CONDITION: how many records it holds for, in awk, of those that were traced.
 records() {
-	awk -v wanted="$1" '
+	awk '
 		function field(name) {
 			if (!match($0, "\"" name "\":\"?[^,}\"]*")) return ""
 			text = substr($0, RSTART, RLENGTH)
 			sub("^\"" name "\":\"?", "", text)
 			return text
 		}
-		/"type":"record"/ { print field("pid"), field("probefunc"), field("arg5"), field("arg6") }' /tmp/out |
-		awk "{ pid = \$1; what = \$2; user = \$3; detail = \$4 + 0 } $1 { n++ } END { print n + 0 }"
+		/"type":"record"/ { print field("function"), field("pid"), field("arg5"), field("arg6") }' /tmp/out |
+		awk "{ what = \$1; pid = \$2; user = \$3; detail = \$4 } $1 { n++ } END { print n + 0 }"
 }
-drops() { grep '"type":"drops"' /tmp/out | sed 's/.*"drops":\([0-9]*\).*/\1/' | awk '{ n += $1 } END { print n + 0 }'; }
+drops() { sed -n 's/.*"type":"drops".*"count":\([0-9]*\).*/\1/p' /tmp/out | awk '{ n += $1 } END { print n + 0 }'; }
 
 # seen WHAT PROBE [CONDITION]: N of them by `exceptions`, all of them seen.
 seen() {
 	traced idt::$2:entry "exceptions $1 $n"
 	pid=$(sed -n 's/^pid //p' /tmp/said)
 	same "$1" $(sed -n "s/^$1: //p" /tmp/said) $n
-	same "$1 by idt::$2:entry" $(($(records "pid == $pid && user == 1 ${3-}") + $(drops))) $n
+	same "$1 by idt::$2:entry" $(($(records "pid == $pid && user == 1${3:+ && $3}") + $(drops))) $n
 }
 
 faults() {
@@ -62,9 +62,8 @@ faults() {
 	pid=$(sed -n 's/^pid //p' /tmp/said)
 	from=$(($(sed -n 's/^pages \(0x[0-9a-f]*\) .*/\1/p' /tmp/said)))
 	to=$(($(sed -n 's/^pages .* \(0x[0-9a-f]*\)$/\1/p' /tmp/said)))
-	grep "\"pid\":$pid," /tmp/out | sed 's/.*"arg6":"\{0,1\}\([0-9a-fx]*\).*/\1/' | while read -r address; do
-		echo $((address / 4096))
-	done | awk -v from=$((from / 4096)) -v to=$((to / 4096)) '$1 >= from && $1 < to' >/tmp/pages
+	grep "\"pid\":$pid," /tmp/out | sed 's/.*"arg6":\([0-9]*\).*/\1/' |
+		awk -v from=$from -v to=$to '$1 >= from && $1 < to { print int($1 / 4096) }' >/tmp/pages
 	distinct=$(sort -u /tmp/pages | wc -l)
 	same "fresh pages, each by a page fault or a drop" $((distinct + $(drops))) $n
 	echo "page faults on them: $(wc -l </tmp/pages)"
@@ -80,7 +79,7 @@ everything() {
 	seen overflow overflow
 	seen protection general_protection
 	seen floating simd_coprocessor_error
-	seen segv page_fault '&& detail == 8'
+	seen segv page_fault 'detail == 8'
 }
 
 insmod /modules/dtrace.ko || exit
@@ -91,7 +90,7 @@ everything
 traced idt:::entry "exceptions killed $n"
 pid=$(sed -n 's/^pid //p' /tmp/said)
 same "signals sent" $(sed -n 's/^killed: //p' /tmp/said) $((2 * n))
-same "of which exceptions" $(records "pid == $pid && (what == \"general_protection\" || what ~ /coprocessor_error/)") 1
+same "of which exceptions" $(records "pid == $pid && what ~ /general_protection|coprocessor_error/") 1
 
 # The kernel's: int3 and single steps in our own text are taken and resumed.
 echo "echo $n >$parameters/idt_own_traps" >/tmp/own
@@ -170,7 +169,11 @@ wait $patcher || fail "events could not be switched"
 
 # ---- NMIs, interrupts, refusals
 
-counted() { dtrace -q -n $1 --count -c "$2" 2>/tmp/said | tail -n 1 | tr -dc 0-9; }
+counted() {
+	rm -f /tmp/out
+	dtrace --json -n $1 --count -o /tmp/out -c "$2" >/tmp/said 2>&1
+	sed -n 's/.*"value":\([0-9]*\).*/\1/p' /tmp/out
+}
 nmis=$(counted idt::nmi:entry "stress guest --seconds 2")
 echo "NMIs: ${nmis:-0}"
 [ "${nmis:-0}" -gt 0 ] || { cat /tmp/said >&2; fail "no NMI"; }
