@@ -299,6 +299,13 @@ extern "C" fn dtrace_idt_own_traps_ended() -> u64 {
     ENDED.load(Relaxed)
 }
 
+/// How many sources are registered. Any context.
+#[no_mangle]
+extern "C" fn dtrace_idt_hooks() -> u32 {
+    let is_needed = |needed: &&AtomicU32| needed.load(Relaxed) != 0;
+    IDT.needed.iter().filter(is_needed).count() as u32
+}
+
 /// Text that is cut where there is no more room.
 struct Line<'a> {
     room: &'a mut [u8],

@@ -140,7 +140,7 @@ void dtrace_shim_idt_own_traps(void);
 
 /* ---- in Rust: exceptions and interrupts, with preemption off ---- */
 void dtrace_idt_page_fault(const struct pt_regs *regs, u64 address, u64 error);
-/* Of the die notifier; whether the trap is over. dr6 is an address. */
+/* Of the die notifier; whether the trap is over. dr6 is where it lies. */
 bool dtrace_idt_int3(struct pt_regs *regs);
 bool dtrace_idt_debug(struct pt_regs *regs, long dr6, u64 reasons);
 void dtrace_idt_trap(const struct pt_regs *regs, u64 trap, u64 error);
@@ -151,7 +151,9 @@ void dtrace_idt_interrupt(u64 source, u64 vector);
 
 /* ---- in Rust: our own traps; task ---- */
 int dtrace_idt_make_own_traps(u32 count);
+/* Any context, as the next one. */
 u64 dtrace_idt_own_traps_ended(void);
+u32 dtrace_idt_hooks(void);
 /* A probe and its sources, or why it is not there, as a line of text; how long it is, 0: no such line. */
 size_t dtrace_idt_line(unsigned int number, char *text, size_t size);
 

@@ -282,6 +282,18 @@ static const struct kernel_param_ops dtrace_own_traps_ops = {
 module_param_cb(idt_own_traps, &dtrace_own_traps_ops, NULL, 0600);
 MODULE_PARM_DESC(idt_own_traps, "Written: executes so many int3 and single steps in dtrace.ko's own text. Read: how many were taken and resumed");
 
+static int dtrace_shim_get_hooks(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%u\n", dtrace_idt_hooks());
+}
+
+static const struct kernel_param_ops dtrace_hooks_ops = {
+	.get = dtrace_shim_get_hooks,
+};
+
+module_param_cb(idt_hooks, &dtrace_hooks_ops, NULL, 0444);
+MODULE_PARM_DESC(idt_hooks, "To be read: how many of the kernel's hooks the idt provider has; 0 when none of its probes is enabled");
+
 static int dtrace_shim_get_probes(char *buffer, const struct kernel_param *param)
 {
 	unsigned int number = 0;

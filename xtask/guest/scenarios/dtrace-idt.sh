@@ -86,6 +86,15 @@ everything() {
 
 insmod /modules/dtrace.ko || exit
 cat $parameters/idt_probes
+
+# Hooks are there while a probe needs them.
+same "hooks without a probe" $(cat $parameters/idt_hooks) 0
+echo "cat $parameters/idt_hooks" >/tmp/hooks
+traced idt::page_fault:entry "sh /tmp/hooks"
+same "hooks of page faults" $(cat /tmp/said) 2
+traced idt::general_protection:entry "sh /tmp/hooks"
+same "hooks of general protection" $(cat /tmp/said) 2
+
 everything
 
 # Signals that a process sends are no exceptions.
@@ -208,5 +217,6 @@ kill -INT $storm
 wait $storm
 tail -n 3 /tmp/storm
 
+same "hooks at the end" $(cat $parameters/idt_hooks) 0
 rmmod dtrace || exit
 [ -z "$failed" ] || exit 3
