@@ -221,22 +221,22 @@ void dtrace_shim_idt_unregister(unsigned int source)
 asm("	.pushsection .noinstr.text, \"ax\"\n"
     "	.type dtrace_own_int3, @function\n"
     "dtrace_own_int3:\n"
-    ASM_ENDBR
+    "	" ASM_ENDBR "\n"
     "	int3\n"
     "dtrace_own_int3_end:\n"
-    ANNOTATE_NOENDBR
-    ASM_RET
+    "	" ANNOTATE_NOENDBR "\n"
+    "	" ASM_RET "\n"
     "	.size dtrace_own_int3, . - dtrace_own_int3\n"
     "	.type dtrace_own_step, @function\n"
     "dtrace_own_step:\n"
-    ASM_ENDBR
+    "	" ASM_ENDBR "\n"
     "	pushfq\n"
     "	orq $0x100, (%rsp)\n"
     "	popfq\n"
     "	nop\n"
     "dtrace_own_step_end:\n"
-    ANNOTATE_NOENDBR
-    ASM_RET
+    "	" ANNOTATE_NOENDBR "\n"
+    "	" ASM_RET "\n"
     "	.size dtrace_own_step, . - dtrace_own_step\n"
     "	.popsection\n");
 
