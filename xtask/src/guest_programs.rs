@@ -20,6 +20,7 @@ pub fn all() -> Result<Vec<PathBuf>> {
         package("stress")?,
         single_file("shootdown")?,
         single_file("calls")?,
+        single_file("exceptions")?,
         single_file("raw_tracepoint")?,
         single_file("exception_cost")?,
         dtrace()?,
