@@ -20,6 +20,12 @@ static ENDED: AtomicU64 = AtomicU64::new(0);
 /// The most traps of our own that one may ask for at a time.
 const OWN_TRAPS: u32 = 100_000;
 
+/// How many of them are made before others may have the lock.
+const OWN_TRAPS_AT_A_TIME: u32 = 2000;
+
+// shim_idt.c's table of sources has as many.
+const _: () = assert!(Source::COUNT == 16);
+
 // ---- probes -----------------------------------------------------------------------------------
 
 /// What the registers that an exception came with say.
@@ -51,14 +57,18 @@ unsafe fn fire(vector: Option<Vector>, regs: *const c_void, error: u64, detail: 
 }
 
 /// `exceptions:page_fault_user` and `_kernel`, with interrupts off.
+///
+/// # Safety
+///
+/// As [`frame`].
 #[no_mangle]
-extern "C" fn dtrace_idt_page_fault(regs: *const c_void, address: u64, error: u64) {
+unsafe extern "C" fn dtrace_idt_page_fault(regs: *const c_void, address: u64, error: u64) {
     const PAGE_FAULT: usize = 14;
-    // SAFETY: the tracepoint's registers.
+    // SAFETY: the caller's promise.
     unsafe { fire(Vector::at(PAGE_FAULT), regs, error, address) };
 }
 
-/// A trap that may be ours: fires its probe and tells what becomes of it.
+/// A trap that may be ours: fires its probe and tells what is to be done with it.
 ///
 /// # Safety
 ///
@@ -82,49 +92,70 @@ unsafe fn trap(trap: Trap, regs: *const c_void) -> Verdict {
 }
 
 /// `DIE_INT3`. An int3 of the kernel's comes as an NMI does. Whether it is over.
+///
+/// # Safety
+///
+/// As [`frame`].
 #[no_mangle]
-extern "C" fn dtrace_idt_int3(regs: *mut c_void) -> bool {
-    // SAFETY: the notifier's registers.
-    unsafe { trap(Trap::Int3, regs) != Verdict::Pass }
+unsafe extern "C" fn dtrace_idt_int3(regs: *mut c_void) -> bool {
+    // SAFETY: the caller's promise.
+    Trap::Int3.is_over(unsafe { trap(Trap::Int3, regs) })
 }
 
 /// `DIE_DEBUG`. One of the kernel's comes as an NMI does. Whether it is over.
+///
+/// # Safety
+///
+/// As [`frame`]; `dr6` is the notifier's.
 #[no_mangle]
-extern "C" fn dtrace_idt_debug(regs: *mut c_void, dr6: c_long, reasons: u64) -> bool {
-    // SAFETY: the notifier's registers.
-    let verdict = unsafe { trap(Trap::Debug(reasons), regs) };
+unsafe extern "C" fn dtrace_idt_debug(regs: *mut c_void, dr6: c_long, reasons: u64) -> bool {
+    let debug = Trap::Debug(reasons);
+    // SAFETY: the caller's promise.
+    let verdict = unsafe { trap(debug, regs) };
     if verdict == Verdict::EndSteps {
-        // SAFETY: the notifier's registers, and where it keeps DR6.
+        // SAFETY: the caller's promise.
         unsafe { shim::dtrace_shim_idt_end_steps(regs, dr6) };
     }
-    verdict != Verdict::Pass
+    debug.is_over(verdict)
 }
 
 /// `DIE_TRAP` and `DIE_GPF`.
+///
+/// # Safety
+///
+/// As [`frame`].
 #[no_mangle]
-extern "C" fn dtrace_idt_trap(regs: *const c_void, trap: u64, error: u64) {
-    // SAFETY: the notifier's registers.
+unsafe extern "C" fn dtrace_idt_trap(regs: *const c_void, trap: u64, error: u64) {
+    // SAFETY: the caller's promise.
     unsafe { fire(Trap::Other(trap).vector(), regs, error, 0) };
 }
 
 /// `signal:signal_generate`, for the current task, with its lock of signals held.
+///
+/// # Safety
+///
+/// As [`frame`].
 #[no_mangle]
-extern "C" fn dtrace_idt_signal(
+unsafe extern "C" fn dtrace_idt_signal(
     regs: *const c_void,
     number: i32,
     code: i32,
     trap: u64,
     error: u64,
 ) {
-    // SAFETY: those of the task's user code, which it wrote when it entered the kernel.
+    // SAFETY: the caller's promise: the task wrote them when it entered the kernel.
     unsafe { fire(signalled(number, code, trap), regs, error, 0) };
 }
 
 /// An NMI.
+///
+/// # Safety
+///
+/// As [`frame`].
 #[no_mangle]
-extern "C" fn dtrace_idt_nmi(regs: *const c_void) {
+unsafe extern "C" fn dtrace_idt_nmi(regs: *const c_void) {
     const NMI: usize = 2;
-    // SAFETY: the handler's registers.
+    // SAFETY: the caller's promise.
     unsafe { fire(Vector::at(NMI), regs, 0, 0) };
 }
 
@@ -234,7 +265,8 @@ impl Provider for Idt {
 /// Makes the probes. Task context.
 pub(crate) fn register(control: &mut Control<Host>) -> Result<(), Error> {
     // SAFETY: a task.
-    let is_found = |source: &Source| unsafe { shim::dtrace_shim_idt_has(source.number() as c_uint) };
+    let is_found =
+        |source: &Source| unsafe { shim::dtrace_shim_idt_has(source.number() as c_uint) };
     let found = Source::all().filter(is_found);
     FOUND.store(found.fold(Sources::NONE, Sources::with).bits(), Relaxed);
     let provider = control.register(b"idt", &IDT)?;
@@ -272,13 +304,12 @@ pub(crate) fn refused(pattern: &Pattern<'_>) -> Option<Refused> {
 
 // ---- what the module's parameters ask ---------------------------------------------------------
 
-/// Executes so many of each of our own traps, with their hook in place.
-#[no_mangle]
-extern "C" fn dtrace_idt_make_own_traps(count: u32) -> c_int {
-    if count > OWN_TRAPS {
-        return EINVAL.to_errno();
-    }
-    let made = live::control(|_| {
+/// Makes so many of each of our own traps, with their hook in place.
+///
+/// One hold of the lock from `need` to `release`: a module that went in between would leave its notifier
+/// behind.
+fn make_own_traps(count: u32) -> Result {
+    live::control(|_| {
         IDT.need(Source::Die).map_err(crate::requests::errno)?;
         for _ in 0..count {
             // SAFETY: a task; the die notifier is registered, and stays so while the lock is held.
@@ -286,11 +317,28 @@ extern "C" fn dtrace_idt_make_own_traps(count: u32) -> c_int {
         }
         IDT.release(Source::Die);
         Ok(())
-    });
-    match made {
-        Ok(()) => 0,
-        Err(error) => error.to_errno(),
+    })
+}
+
+/// Executes so many of each of our own traps. Task context. EINVAL: too many. EINTR: the process is being
+/// killed.
+#[no_mangle]
+extern "C" fn dtrace_idt_make_own_traps(count: u32) -> c_int {
+    if count > OWN_TRAPS {
+        return EINVAL.to_errno();
     }
+    let mut left = count;
+    while left != 0 {
+        if crate::device::is_killed() {
+            return EINTR.to_errno();
+        }
+        let some = left.min(OWN_TRAPS_AT_A_TIME);
+        if let Err(error) = make_own_traps(some) {
+            return error.to_errno();
+        }
+        left = left.saturating_sub(some);
+    }
+    0
 }
 
 /// How many were taken and resumed. Any context.

@@ -31,6 +31,7 @@
 #include <asm/trace/exceptions.h>
 #endif
 
+#include "../../xcall/kernel/compat.h"
 #include "shim.h"
 
 noinstr void dtrace_shim_idt_frame(const struct pt_regs *regs, struct dtrace_idt_frame *frame)
@@ -57,16 +58,20 @@ static noinstr void dtrace_shim_page_fault(void *data, unsigned long address,
 	preempt_enable_notrace();
 }
 
-/* With the lock of the target's signals held. Some senders have a number for info. */
+/*
+ * With the lock of the target's signals held. Some senders have a number for info. In a
+ * system call orig_ax is its number: there a task sends itself what code it likes.
+ */
 static noinstr void dtrace_shim_signal(void *data, int number, struct kernel_siginfo *info,
 				       struct task_struct *task, int group, int result)
 {
 	bool has_info = (unsigned long)info > (unsigned long)SEND_SIG_PRIV;
+	struct pt_regs *regs = task_pt_regs(task);
 
-	if (task != current || in_interrupt() || !has_info)
+	if (task != current || in_interrupt() || !has_info || regs->orig_ax != -1UL)
 		return;
 	preempt_disable_notrace();
-	dtrace_idt_signal(task_pt_regs(task), number, info->si_code, task->thread.trap_nr,
+	dtrace_idt_signal(regs, number, info->si_code, task->thread.trap_nr,
 			  task->thread.error_code);
 	preempt_enable_notrace();
 }
@@ -142,7 +147,7 @@ static noinstr int dtrace_shim_nmi(unsigned int type, struct pt_regs *regs)
 
 /* ---- sources, by their numbers -------------------------------------------------------- */
 
-enum { DTRACE_DIE = 2, DTRACE_NMI = 4 };
+enum { DTRACE_DIE = 2, DTRACE_SIGNAL = 3, DTRACE_NMI = 4, DTRACE_SOURCES = 16 };
 
 /* Tracepoints by their names in the kernel; those that are not there are NULL. */
 static struct {
@@ -152,7 +157,7 @@ static struct {
 } dtrace_sources[] = {
 	{ "page_fault_user", dtrace_shim_page_fault },
 	{ "page_fault_kernel", dtrace_shim_page_fault },
-	[3] = { "signal_generate", dtrace_shim_signal },
+	[DTRACE_SIGNAL] = { "signal_generate", dtrace_shim_signal },
 	[5] = { "local_timer_entry", dtrace_shim_interrupt },
 	{ "reschedule_entry", dtrace_shim_interrupt },
 	{ "call_function_entry", dtrace_shim_interrupt },
@@ -166,6 +171,8 @@ static struct {
 	{ "deferred_error_apic_entry", dtrace_shim_interrupt },
 };
 
+static_assert(ARRAY_SIZE(dtrace_sources) == DTRACE_SOURCES);
+
 static void dtrace_shim_look_for(struct tracepoint *tracepoint, void *priv)
 {
 	unsigned int source = *(unsigned int *)priv;
@@ -176,9 +183,11 @@ static void dtrace_shim_look_for(struct tracepoint *tracepoint, void *priv)
 
 bool dtrace_shim_idt_has(unsigned int source)
 {
-	if (source == DTRACE_DIE || source == DTRACE_NMI)
+	if (source == DTRACE_DIE)
 		return true;
-	if (source >= ARRAY_SIZE(dtrace_sources))
+	if (source == DTRACE_NMI)
+		return XCALL_COMPAT_NMI_HANDLER;
+	if (source >= DTRACE_SOURCES || !dtrace_sources[source].name)
 		return false;
 	for_each_kernel_tracepoint(dtrace_shim_look_for, &source);
 	return dtrace_sources[source].tracepoint;
@@ -189,7 +198,7 @@ int dtrace_shim_idt_register(unsigned int source)
 	if (source == DTRACE_DIE)
 		return register_die_notifier(&dtrace_die);
 	if (source == DTRACE_NMI)
-		return register_nmi_handler(NMI_LOCAL, dtrace_shim_nmi, 0, "dtrace");
+		return xcall_compat_register_nmi_handler(NMI_LOCAL, dtrace_shim_nmi, 0, "dtrace");
 	return tracepoint_probe_register(dtrace_sources[source].tracepoint,
 					 dtrace_sources[source].function,
 					 (void *)(unsigned long)source);
@@ -203,7 +212,7 @@ void dtrace_shim_idt_unregister(unsigned int source)
 		return;
 	}
 	if (source == DTRACE_NMI) {
-		unregister_nmi_handler(NMI_LOCAL, "dtrace");
+		xcall_compat_unregister_nmi_handler(NMI_LOCAL, "dtrace");
 		return;
 	}
 	tracepoint_probe_unregister(dtrace_sources[source].tracepoint,
@@ -261,12 +270,19 @@ void dtrace_shim_idt_own_traps(void)
 	cond_resched();
 }
 
+/* With PTRACE_SINGLEBLOCK the trap flag means branches, not instructions. */
 static int dtrace_shim_set_own_traps(const char *text, const struct kernel_param *param)
 {
 	unsigned int count;
 	int ret = kstrtouint(text, 0, &count);
 
-	return ret ?: dtrace_idt_make_own_traps(count);
+	if (ret)
+		return ret;
+	if (!dtrace_shim_capable())
+		return -EPERM;
+	if (test_thread_flag(TIF_BLOCKSTEP))
+		return -EBUSY;
+	return dtrace_idt_make_own_traps(count);
 }
 
 static int dtrace_shim_get_own_traps(char *buffer, const struct kernel_param *param)
@@ -280,7 +296,7 @@ static const struct kernel_param_ops dtrace_own_traps_ops = {
 };
 
 module_param_cb(idt_own_traps, &dtrace_own_traps_ops, NULL, 0600);
-MODULE_PARM_DESC(idt_own_traps, "Written: executes so many int3 and single steps in dtrace.ko's own text. Read: how many were taken and resumed");
+MODULE_PARM_DESC(idt_own_traps, "Written, not at loading: executes so many int3 and single steps in dtrace.ko's own text. Read: how many were taken and resumed");
 
 static int dtrace_shim_get_hooks(char *buffer, const struct kernel_param *param)
 {
@@ -288,6 +304,7 @@ static int dtrace_shim_get_hooks(char *buffer, const struct kernel_param *param)
 }
 
 static const struct kernel_param_ops dtrace_hooks_ops = {
+	.set = dtrace_shim_set_nothing,
 	.get = dtrace_shim_get_hooks,
 };
 
@@ -305,6 +322,7 @@ static int dtrace_shim_get_probes(char *buffer, const struct kernel_param *param
 }
 
 static const struct kernel_param_ops dtrace_probes_ops = {
+	.set = dtrace_shim_set_nothing,
 	.get = dtrace_shim_get_probes,
 };
 

@@ -78,7 +78,10 @@ fn trace(machine: &Machine, args: &Args, platform: Platform) -> Result<()> {
     let (series, name) = (args.kernel.series, platform.name());
     eprintln!("guest {series} {name}, traced ...");
     let outcome = vm::boot(machine, &boot)?;
-    let heading = format!("\nsystem calls and exceptions, {series} {name}, {} CPUs:", args.cpus);
+    let heading = format!(
+        "\nsystem calls and exceptions, {series} {name}, {} CPUs:",
+        args.cpus
+    );
     let storm = storms::reports(&outcome);
     let shown = outcome.stdout.lines().filter(|line| !line.starts_with('{'));
     println!("{heading}\n{}", shown.collect::<Vec<_>>().join("\n"));

@@ -12,7 +12,8 @@ const FPE_CODES: core::ops::RangeInclusive<i32> = 1..=15;
 
 /// The exception that made the kernel send the current task signal `number` with `code`, when
 /// `trap` is the last one the kernel noted of it (`thread.trap_nr`). None: another source tells of it,
-/// or nobody's fault it was.
+/// or nobody's fault it was. Not for signals that are sent in a system call: there a task gives itself
+/// what number and code it likes (`rt_sigqueueinfo`).
 ///
 /// `trap` stays after its signal was handled: one that the kernel forces on the task later, for
 /// another reason but with the same number and code, is taken for one more such exception.

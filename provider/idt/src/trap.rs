@@ -69,14 +69,22 @@ impl Trap {
         }
     }
 
-    /// Whether it is ours. A debug exception is if a single step is its only reason: with a watchpoint
-    /// beside it, others have to see it.
+    /// Whether it is ours. Of a debug exception the single step is; another reason beside it is somebody
+    /// else's: see [`is_over`](Self::is_over).
     pub fn verdict(self, frame: &Frame, own: &Own) -> Verdict {
         match self {
             _ if frame.user != 0 => Verdict::Pass,
             Self::Int3 if frame.ip == own.int3 => Verdict::Resume,
-            Self::Debug(DR_STEP) if frame.ip == own.step => Verdict::EndSteps,
+            Self::Debug(dr6) if dr6 & DR_STEP != 0 && frame.ip == own.step => Verdict::EndSteps,
             _ => Verdict::Pass,
+        }
+    }
+
+    /// Whether nobody else is to see it once what is ours of it is taken.
+    pub fn is_over(self, verdict: Verdict) -> bool {
+        match self {
+            Self::Debug(dr6) => verdict == Verdict::EndSteps && dr6 == DR_STEP,
+            _ => verdict != Verdict::Pass,
         }
     }
 }
@@ -122,7 +130,12 @@ mod tests {
     #[test]
     fn a_watchpoint_with_our_step_is_others_too() {
         let both = Trap::Debug(DR_STEP | 1);
-        assert_eq!(both.verdict(&at(OWN.step, 0), &OWN), Verdict::Pass);
+        let verdict = both.verdict(&at(OWN.step, 0), &OWN);
+        assert_eq!(verdict, Verdict::EndSteps);
+        assert!(!both.is_over(verdict));
+        assert!(Trap::Debug(DR_STEP).is_over(verdict));
+        assert!(Trap::Int3.is_over(Verdict::Resume));
+        assert!(!Trap::Int3.is_over(Verdict::Pass));
         assert_eq!(
             Trap::Debug(0).verdict(&at(OWN.step, 0), &OWN),
             Verdict::Pass

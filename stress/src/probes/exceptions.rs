@@ -270,8 +270,11 @@ extern "C" fn resume(signal: i32, _: *mut libc::siginfo_t, context: *mut libc::c
     } else if ip == place(&raw const stress_segv_at) {
         place(&raw const stress_segv_after)
     } else {
-        // SAFETY: safe in a handler; the instruction is done again, and kills.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: both are safe in a handler. The signal comes again when this returns, and kills.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
         ip
     };
     registers[libc::REG_RIP as usize] = after as i64;

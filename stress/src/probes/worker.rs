@@ -164,6 +164,11 @@ pub fn work(args: &WorkerArgs) -> Result<bool> {
     die_with_parent()?;
     let board = Shared::inherited(args.board)?;
     let holder = args.holds.then(hold::Device::open).transpose()?;
+    // The kernel may refuse a stack pointer that is no address.
+    ensure!(
+        args.exceptions_every == 0 || args.cpu < 128,
+        "exceptions are numbered on the first 128 CPUs alone: --cpus, or --exceptions-every 0"
+    );
     let calls = Calls {
         cpu: args.cpu,
         board: &board,
