@@ -109,6 +109,12 @@ judge() {
 }
 kinds="int3 icebp divide invalid overflow protection selector absent stack floating simd segv"
 
+# Whether the kernel took the argument that it is run with.
+if grep -qw pti=on /proc/cmdline; then
+	grep -q PTI /sys/devices/system/cpu/vulnerabilities/meltdown || fail "pti=on: not so"
+	echo "with pti=on"
+fi
+
 insmod /modules/dtrace.ko || exit
 cat $parameters/idt_probes
 
