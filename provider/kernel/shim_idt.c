@@ -288,6 +288,7 @@ static int dtrace_shim_get_hooks(char *buffer, const struct kernel_param *param)
 }
 
 static const struct kernel_param_ops dtrace_hooks_ops = {
+	.set = dtrace_shim_set_nothing,
 	.get = dtrace_shim_get_hooks,
 };
 
@@ -305,6 +306,7 @@ static int dtrace_shim_get_probes(char *buffer, const struct kernel_param *param
 }
 
 static const struct kernel_param_ops dtrace_probes_ops = {
+	.set = dtrace_shim_set_nothing,
 	.get = dtrace_shim_get_probes,
 };
 

@@ -115,6 +115,8 @@ if grep -qw pti=on /proc/cmdline; then
 	echo "with pti=on"
 fi
 
+# At loading there is nobody yet to take them.
+insmod /modules/dtrace.ko idt_own_traps=1 2>/dev/null && fail "traps of our own before there is who takes them"
 insmod /modules/dtrace.ko || exit
 cat $parameters/idt_probes
 
