@@ -3,15 +3,21 @@
 //!
 //! WHAT is one of
 //!   faults       N pages of fresh memory, each written to once, without huge pages
-//!   int3         N times `int3`, each handled as SIGTRAP
-//!   icebp        N times `int1`, each handled as SIGTRAP
+//!   reads        the same, written to by the kernel, which reads /dev/zero into them
+//!   int3         N times `int3`, each handled as SIGTRAP; likewise
+//!   icebp        `int1`: SIGTRAP
+//!   divide       a division by zero: SIGFPE
+//!   invalid      `ud2`: SIGILL
+//!   overflow     `int $4`: SIGSEGV
+//!   protection   `hlt`: SIGSEGV
+//!   selector     a segment register loaded with a selector of nothing: SIGSEGV
+//!   absent       one loaded with a segment that is not present: SIGBUS
+//!   stack        ss loaded with it: SIGBUS
+//!   floating     a division by zero of the x87, unmasked: SIGFPE
+//!   simd         one of SSE, unmasked: SIGFPE (QEMU's emulation raises none)
+//!   segv         a read of address 8: SIGSEGV
 //!   steps        N instructions, each stepped by the trap flag and handled as SIGTRAP
-//!   divide       N divisions by zero, each handled as SIGFPE
-//!   invalid      N times `ud2`, each handled as SIGILL
-//!   overflow     N times `int $4`, each handled as SIGSEGV
-//!   protection   N times `hlt`, each handled as SIGSEGV
-//!   floating     N divisions by zero of SSE, unmasked, each handled as SIGFPE
-//!   segv         N reads of an address that has no memory, each handled as SIGSEGV
+//!   mixed        all of the above
 //!   killed       N times SIGSEGV and SIGFPE, sent by the process itself: no exceptions
 //!   debugger     a child with a breakpoint that its parent puts in by ptrace: N hits, each put back,
 //!                stepped over and put in again
@@ -19,14 +25,16 @@
 //!   perf         a breakpoint of perf's on a word that is written N times
 //!   offset       nothing; prints `offset: O`, where in the file the function is that `passes` calls
 //!   passes       N calls of that function
-//! Prints `WHAT: M` with M the number that the program itself saw; of `faults` also `pages FROM TO`.
-//! The pid of whoever raises them is printed first, as `pid P`.
+//! Prints `pid P` first, of whoever raises them, and for each `WHAT: M` with M the number that the
+//! program itself saw, `WHAT at IP` with the address that the exception comes with (of steps
+//! `FROM..TO`), and `WHAT in FROM..TO` with the pages of `faults` and `reads`. Fails if M is not N.
 
-use std::arch::asm;
+use std::arch::{asm, global_asm};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 const SIGILL: i32 = 4;
 const SIGTRAP: i32 = 5;
+const SIGBUS: i32 = 7;
 const SIGFPE: i32 = 8;
 const SIGSEGV: i32 = 11;
 
@@ -36,6 +44,9 @@ const MADVISE: u64 = 28;
 const PTRACE: u64 = 101;
 const PERF_EVENT_OPEN: u64 = 298;
 const READ: u64 = 0;
+const OPEN: u64 = 2;
+const CLOSE: u64 = 3;
+const MODIFY_LDT: u64 = 154;
 const WAIT4: u64 = 61;
 const KILL: u64 = 62;
 const EXIT_GROUP: u64 = 231;
@@ -133,57 +144,159 @@ fn main() {
     let what = words.next().unwrap_or_default();
     let count: u64 = words.next().and_then(|text| text.parse().ok()).unwrap_or(0);
     match what.as_str() {
-        "debugger" => return println!("debugger: {}", debugger(count)),
-        "watch" => return println!("watch: {}", watch(count)),
-        "offset" => return println!("offset: {:#x}", offset(passed_by as *const () as u64)),
-        _ => println!("pid {}", std::process::id()),
+        "debugger" => told(&what, count, debugger(count)),
+        "watch" => told(&what, count, watch(count)),
+        "offset" => println!("offset: {:#x}", offset(passed_by as *const () as u64)),
+        _ => {
+            println!("pid {}", std::process::id());
+            raise(&what, count);
+        }
     }
-    let seen = match what.as_str() {
+}
+
+/// Tells of `seen` exceptions; the end if there were to be others.
+fn told(what: &str, count: u64, seen: u64) {
+    println!("{what}: {seen}");
+    assert!(seen == count, "{what}: {seen}, not {count}");
+}
+
+fn raise(what: &str, count: u64) {
+    if let Some(kind) = KINDS.iter().find(|kind| kind.name == what) {
+        return kind.raise(count);
+    }
+    let seen = match what {
         "faults" => faults(count),
-        "int3" => repeat(SIGTRAP, 0, count, || {
-            // SAFETY: handled.
-            unsafe { asm!("int3") }
-        }),
-        "icebp" => repeat(SIGTRAP, 0, count, || {
-            // SAFETY: handled.
-            unsafe { asm!(".byte 0xf1") }
-        }),
+        "reads" => reads(count),
         "steps" => steps(count),
-        "divide" => repeat(SIGFPE, 2, count, || {
-            // SAFETY: handled: `div ecx` is skipped.
-            unsafe { asm!("div ecx", inout("eax") 1 => _, inout("edx") 0 => _, in("ecx") 0) }
-        }),
-        "invalid" => repeat(SIGILL, 2, count, || {
-            // SAFETY: handled: skipped.
-            unsafe { asm!("ud2") }
-        }),
-        "overflow" => repeat(SIGSEGV, 0, count, || {
-            // SAFETY: handled.
-            unsafe { asm!(".byte 0xcd, 0x04") }
-        }),
-        "protection" => repeat(SIGSEGV, 1, count, || {
-            // SAFETY: handled: skipped.
-            unsafe { asm!("hlt") }
-        }),
-        "floating" => floating(count),
-        "segv" => repeat(SIGSEGV, 3, count, || {
-            // SAFETY: handled: `mov rax, [rcx]` is skipped.
-            unsafe { asm!("mov rax, [rcx]", out("rax") _, in("rcx") 8) }
-        }),
-        "killed" => killed(count),
+        "killed" => return println!("killed: {}", killed(count)),
         "perf" => perf(count),
         "passes" => {
             (0..count).for_each(|_| passed_by());
             count
         }
+        "mixed" => {
+            for what in ["faults", "reads", "steps"] {
+                raise(what, count);
+            }
+            return KINDS.iter().for_each(|kind| kind.raise(count));
+        }
         _ => panic!("usage: exceptions WHAT N, see the source"),
     };
-    println!("{what}: {seen}");
+    told(what, count, seen);
+}
+
+// ---- one instruction each ----------------------------------------------------------------------
+
+/// What raises an exception: a function whose instruction at `at` does.
+struct Kind {
+    name: &'static str,
+    signal: i32,
+    /// The exception comes before its instruction is done: it is skipped.
+    is_fault: bool,
+    raise: unsafe extern "C" fn(),
+    at: &'static Label,
+    end: &'static Label,
+}
+
+/// A place in the text.
+#[repr(transparent)]
+struct Label(u8);
+
+impl Label {
+    fn address(&self) -> u64 {
+        std::ptr::from_ref(self) as u64
+    }
+}
+
+/// For each: its signal, whether it is a fault, what comes before its instruction, and that.
+macro_rules! kinds {
+    ($($name:ident: $signal:ident, $is_fault:literal, $before:literal, $instruction:literal;)*) => {
+        global_asm!(
+            ".pushsection .text",
+            $(
+                concat!("raise_", stringify!($name), ":"), $before,
+                concat!("at_", stringify!($name), ":"), $instruction,
+                concat!("end_", stringify!($name), ":"), "ret",
+            )*
+            ".popsection",
+        );
+        const KINDS: &[Kind] = &[$({
+            extern "C" {
+                #[link_name = concat!("raise_", stringify!($name))]
+                fn raise();
+                #[link_name = concat!("at_", stringify!($name))]
+                static AT: Label;
+                #[link_name = concat!("end_", stringify!($name))]
+                static END: Label;
+            }
+            Kind {
+                name: stringify!($name),
+                signal: $signal,
+                is_fault: $is_fault,
+                raise,
+                // SAFETY: bytes of the text, which stay.
+                at: unsafe { &*(&raw const AT) },
+                // SAFETY: as above.
+                end: unsafe { &*(&raw const END) },
+            }
+        }),*];
+    };
+}
+
+// Selectors: 0x7ff8 is of the GDT and behind its end; 7 is the first one of the LDT.
+kinds! {
+    int3: SIGTRAP, false, "", "int3";
+    icebp: SIGTRAP, false, "", ".byte 0xf1";
+    divide: SIGFPE, true, "mov eax, 1\nxor edx, edx\nxor ecx, ecx", "div ecx";
+    invalid: SIGILL, true, "", "ud2";
+    overflow: SIGSEGV, false, "", ".byte 0xcd, 0x04";
+    protection: SIGSEGV, true, "", "hlt";
+    selector: SIGSEGV, true, "mov eax, 0x7ff8", "mov es, eax";
+    absent: SIGBUS, true, "mov eax, 7", "mov es, eax";
+    stack: SIGBUS, true, "mov eax, 7", "mov ss, eax";
+    floating: SIGFPE, true, "fninit\npush 0x37b\nfldcw [rsp]\npop rax\nfld1\nfldz\nfdivp", "fwait";
+    simd: SIGFPE, true, "push 0x1d80\nldmxcsr [rsp]\npop rax\nxorps xmm1, xmm1\nmov eax, 0x3f800000\nmovd xmm0, eax", "divss xmm0, xmm1";
+    segv: SIGSEGV, true, "mov ecx, 8", "mov rax, [rcx]";
+}
+
+impl Kind {
+    fn raise(&self, count: u64) {
+        let (at, end) = (self.at.address(), self.end.address());
+        let (skipped, ip) = match self.is_fault {
+            true => (end - at, at),
+            false => (0, end),
+        };
+        if matches!(self.name, "absent" | "stack") {
+            make_absent_segment();
+        }
+        println!("{} at {ip:#x}", self.name);
+        let seen = repeat(self.signal, skipped, count, || {
+            // SAFETY: handled. It changes what a function may, and the x87, which is put back.
+            unsafe {
+                (self.raise)();
+                asm!("fninit", "ldmxcsr [{}]", in(reg) &0x1f80_u32);
+            }
+        });
+        if self.name == "simd" && seen == 0 {
+            return println!("simd: none by this processor");
+        }
+        told(self.name, count, seen);
+    }
+}
+
+/// The LDT's first entry: data that are not present.
+fn make_absent_segment() {
+    // struct user_desc: entry, base, limit; 32 bits, not present, usable.
+    let wanted = [0_u32, 0, 0xfffff, 0b110_0001];
+    // SAFETY: nobody uses the LDT.
+    let answer = unsafe { call(MODIFY_LDT, [1, wanted.as_ptr() as u64, 16, 0, 0, 0]) };
+    assert_eq!(answer, 0, "modify_ldt");
 }
 
 /// `one`, `count` times; how often signal `number` came, whose handler skips `skip` bytes.
 fn repeat(number: i32, skip: u64, count: u64, one: impl Fn()) -> u64 {
     handle(number, skip, handler);
+    SEEN.store(0, Relaxed);
     for _ in 0..count {
         one();
     }
@@ -199,48 +312,71 @@ fn map(size: u64) -> u64 {
     at as u64
 }
 
-fn faults(count: u64) -> u64 {
+/// So many pages, without huge ones; where.
+fn fresh(what: &str, count: u64) -> u64 {
     let size = count * PAGE;
     let at = map(size);
     // MADV_NOHUGEPAGE; EINVAL: there are none.
     // SAFETY: our memory.
     let answer = unsafe { call(MADVISE, [at, size, 15, 0, 0, 0]) };
     assert!(answer == 0 || answer == -22, "madvise: {answer}");
-    println!("pages {at:#x} {:#x}", at + size);
+    println!("{what} in {at:#x}..{:#x}", at + size);
+    at
+}
+
+fn faults(count: u64) -> u64 {
+    let at = fresh("faults", count);
     for page in 0..count {
         // SAFETY: our memory.
         unsafe { ((at + page * PAGE) as *mut u8).write_volatile(1) };
     }
     // SAFETY: our memory, not used any more.
-    unsafe { call(MUNMAP, [at, size, 0, 0, 0, 0]) };
+    unsafe { call(MUNMAP, [at, count * PAGE, 0, 0, 0, 0]) };
     count
 }
 
-fn steps(count: u64) -> u64 {
-    STEPS.store(count, Relaxed);
-    handle(SIGTRAP, 0, stepped);
-    // The trap flag takes effect behind the instruction after popf: at the loop's first.
-    // SAFETY: each trap is handled; the last one ends them.
-    unsafe {
-        asm!("pushfq", "or qword ptr [rsp], 0x100", "popfq", "2:", "dec rcx", "jnz 2b", "nop",
-            inout("rcx") count => _);
+fn reads(count: u64) -> u64 {
+    let at = fresh("reads", count);
+    // SAFETY: a file.
+    let file = unsafe { call(OPEN, [c"/dev/zero".as_ptr() as u64, 0, 0, 0, 0, 0]) };
+    assert!(file >= 0, "/dev/zero: {file}");
+    for page in 0..count {
+        // SAFETY: our memory.
+        let read = unsafe { call(READ, [file as u64, at + page * PAGE, 8, 0, 0, 0]) };
+        assert_eq!(read, 8);
     }
-    SEEN.load(Relaxed)
+    // SAFETY: ours, not used any more.
+    unsafe {
+        call(CLOSE, [file as u64, 0, 0, 0, 0, 0]);
+        call(MUNMAP, [at, count * PAGE, 0, 0, 0, 0]);
+    }
+    count
 }
 
-fn floating(count: u64) -> u64 {
-    // `divss xmm0, xmm1` has four bytes.
-    handle(SIGFPE, 4, handler);
-    // All exceptions masked but division by zero.
-    let (usual, strict) = (0x1f80_u32, 0x1d80_u32);
-    for _ in 0..count {
-        // SAFETY: handled: the division is skipped. The mask is put back.
-        unsafe {
-            asm!("ldmxcsr [{strict}]", "divss xmm0, xmm1", "ldmxcsr [{usual}]",
-                strict = in(reg) &strict, usual = in(reg) &usual,
-                inout("xmm0") 1.0_f32 => _, in("xmm1") 0.0_f32);
-        }
+// The trap flag takes effect behind the instruction after popf: at the loop's first.
+global_asm!(
+    ".pushsection .text",
+    "step_by_step:",
+    "pushfq",
+    "or qword ptr [rsp], 0x100",
+    "popfq",
+    "2: dec rdi",
+    "jnz 2b",
+    "ret",
+    ".popsection",
+);
+
+fn steps(count: u64) -> u64 {
+    extern "C" {
+        fn step_by_step(count: u64);
     }
+    STEPS.store(count, Relaxed);
+    SEEN.store(0, Relaxed);
+    handle(SIGTRAP, 0, stepped);
+    let at = step_by_step as *const () as u64;
+    println!("steps at {at:#x}..{:#x}", at + 64);
+    // SAFETY: each trap is handled; the last one ends them.
+    unsafe { step_by_step(count) };
     SEEN.load(Relaxed)
 }
 

@@ -21,6 +21,7 @@ pub fn all() -> Result<Vec<PathBuf>> {
         single_file("shootdown")?,
         single_file("calls")?,
         single_file("exceptions")?,
+        single_file("records")?,
         single_file("raw_tracepoint")?,
         single_file("exception_cost")?,
         dtrace()?,

@@ -1,15 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# Probes of exceptions: known numbers of them, of user code and of the kernel, leave as many records, with
-# and without a storm of calls; who else lives on int3 and single steps does not notice; what cannot be
-# probed is refused by name.
+# Probes of exceptions: known numbers of them, of user code and of the kernel, leave as many records with
+# the right arguments, with and without a storm of calls; who else lives on int3 and single steps does not
+# notice; what cannot be probed is refused by name.
 # also: xen-pv-domu
 # variant: pti=on
-# timeout: 1500
+# timeout: 900
 # timeout-all: 3000
 
 n=1000
-[ -n "$all" ] && n=10000
+many=10000
+[ -n "$all" ] && n=$many
 tracing=/sys/kernel/tracing
 parameters=/sys/module/dtrace/parameters
 guest=$(cat /sys/hypervisor/guest_type 2>/dev/null)
@@ -30,64 +31,96 @@ same() {
 	fi
 }
 
-# traced PROBES COMMAND: JSON in /tmp/out, what the command said in /tmp/said.
+since=$(cut -d. -f1 /proc/uptime)
+# part WHAT: what follows; how long it took is told at the end.
+part() {
+	now=$(cut -d. -f1 /proc/uptime)
+	[ -z "$part" ] || echo "-- $part: $((now - since)) s"
+	part=$1
+	since=$now
+}
+
+# traced PROBES COMMAND: JSON in /tmp/out, what the command said in /tmp/said, whose process is $pid. Every
+# firing is accounted for.
 traced() {
 	rm -f /tmp/out
-	dtrace --json -n "$1" --record pid,arg0,arg1,arg2,arg3,arg4,arg5,arg6,arg7 -o /tmp/out -c "$2" >/tmp/said ||
-		fail "$1: status $?"
-}
-
-# records CONDITION: how many records it holds for, in awk, of those that were traced.
-records() {
-	awk '
-		function field(name) {
-			if (!match($0, "\"" name "\":\"?[^,}\"]*")) return ""
-			text = substr($0, RSTART, RLENGTH)
-			sub("^\"" name "\":\"?", "", text)
-			return text
-		}
-		/"type":"record"/ { print field("function"), field("pid"), field("arg5"), field("arg6") }' /tmp/out |
-		awk "{ what = \$1; pid = \$2; user = \$3; detail = \$4 } $1 { n++ } END { print n + 0 }"
-}
-drops() { sed -n 's/.*"type":"drops".*"count":\([0-9]*\).*/\1/p' /tmp/out | awk '{ n += $1 } END { print n + 0 }'; }
-
-# seen WHAT PROBE [CONDITION]: N of them by `exceptions`, all of them seen.
-seen() {
-	traced idt::$2:entry "exceptions $1 $n"
+	dtrace -q --json --accounting -n "$1" --record pid,arg0,arg1,arg2,arg3,arg4,arg5,arg6,arg7 -o /tmp/out \
+		-c "$2" >/tmp/said 2>/tmp/told || { cat /tmp/said /tmp/told >&2; fail "$1: $2: status $?"; }
 	pid=$(sed -n 's/^pid //p' /tmp/said)
-	same "$1" $(sed -n "s/^$1: //p" /tmp/said) $n
-	same "$1 by idt::$2:entry" $(($(records "pid == $pid && user == 1${3:+ && $3}") + $(drops))) $n
+	missing=$(records /tmp/out missing)
+	bad=$(records /tmp/out bad)
+	[ "$missing" = 0 ] || fail "$1: $2: $missing firings not accounted for"
+	[ "$bad" = 0 ] || fail "$1: $2: $bad lines that should not be there"
+	dropped=$(records /tmp/out drops)
+	[ "$dropped" = 0 ] || echo "drops: $dropped"
 }
 
-faults() {
-	traced idt::page_fault:entry "exceptions faults $n"
-	pid=$(sed -n 's/^pid //p' /tmp/said)
-	from=$(($(sed -n 's/^pages \(0x[0-9a-f]*\) .*/\1/p' /tmp/said)))
-	to=$(($(sed -n 's/^pages .* \(0x[0-9a-f]*\)$/\1/p' /tmp/said)))
-	grep "\"pid\":$pid," /tmp/out | sed 's/.*"arg6":\([0-9]*\).*/\1/' |
-		awk -v from=$from -v to=$to '$1 >= from && $1 < to { print int($1 / 4096) }' >/tmp/pages
-	distinct=$(sort -u /tmp/pages | wc -l)
-	same "fresh pages, each by a page fault or a drop" $((distinct + $(drops))) $n
-	echo "page faults on them: $(wc -l </tmp/pages)"
+# count CONDITION...: records, and drops.
+count() { echo $(($(records /tmp/out count "$@") + dropped)); }
+
+# User code's frame: its segment (Xen has one of its own beside Linux's), interrupts on.
+user() {
+	plain=$(records /tmp/out count pid=$pid arg5=1 arg4=0x33 "$@")
+	xen=$(records /tmp/out count pid=$pid arg5=1 arg4=0xe033 "$@")
+	echo $((plain + xen + dropped))
 }
 
-everything() {
-	faults
-	seen int3 int3
-	seen steps debug
-	seen icebp debug
-	seen divide divide_error
-	seen invalid invalid_op
-	seen overflow overflow
-	seen protection general_protection
-	seen floating simd_coprocessor_error
-	seen segv page_fault 'detail == 8'
+# judge N KIND...: each of `exceptions` has left N records of its probe, with these arguments.
+judge() {
+	wanted=$1
+	shift
+	for kind; do
+		at=$(sed -n "s/^$kind at //p" /tmp/said)
+		pages=$(sed -n "s/^$kind in //p" /tmp/said)
+		error=0
+		detail=0
+		case $kind in
+		int3) probe=int3 ;;
+		icebp) probe=debug ;;
+		steps) probe=debug detail=0x4000 ;;
+		divide) probe=divide_error ;;
+		invalid) probe=invalid_op ;;
+		overflow) probe=overflow ;;
+		protection) probe=general_protection ;;
+		selector) probe=general_protection error=0x7ff8 ;;
+		absent) probe=segment_not_present error=4 ;;
+		stack) probe=stack_segment error=4 ;;
+		floating) probe=coprocessor_error ;;
+		simd) probe=simd_coprocessor_error ;;
+		segv) probe=page_fault error=4 detail=8 ;;
+		faults)
+			same "$kind: pages by idt::page_fault:entry" \
+				$(($(records /tmp/out pages pid=$pid function=page_fault arg0=6 arg5=1 arg6=$pages) + dropped)) $wanted
+			continue
+			;;
+		reads)
+			same "$kind: pages by idt::page_fault:entry, of the kernel" \
+				$(($(records /tmp/out pages pid=$pid function=page_fault arg0=2 arg5=0 arg6=$pages) + dropped)) $wanted
+			continue
+			;;
+		esac
+		if grep -q "^$kind: none" /tmp/said; then
+			echo "$kind: this processor raises none"
+			continue
+		fi
+		same "$kind by idt::$probe:entry" \
+			$(user function=$probe arg0=$error arg1=$at arg6=$detail) $wanted
+	done
 }
+kinds="int3 icebp divide invalid overflow protection selector absent stack floating simd segv"
 
+# Whether the kernel took the argument that it is run with.
+if grep -qw pti=on /proc/cmdline; then
+	grep -q PTI /sys/devices/system/cpu/vulnerabilities/meltdown || fail "pti=on: not so"
+	echo "with pti=on"
+fi
+
+# At loading there is nobody yet to take them.
+insmod /modules/dtrace.ko idt_own_traps=1 2>/dev/null && fail "traps of our own before there is who takes them"
 insmod /modules/dtrace.ko || exit
 cat $parameters/idt_probes
 
-# Hooks are there while a probe needs them.
+part "hooks are there while a probe needs them"
 same "hooks without a probe" $(cat $parameters/idt_hooks) 0
 echo "cat $parameters/idt_hooks" >/tmp/hooks
 traced idt::page_fault:entry "sh /tmp/hooks"
@@ -95,42 +128,50 @@ same "hooks of page faults" $(cat /tmp/said) 2
 traced idt::general_protection:entry "sh /tmp/hooks"
 same "hooks of general protection" $(cat /tmp/said) 2
 
-everything
+part "exceptions of user code"
+traced idt::page_fault:entry "exceptions faults $many"
+judge $many faults
+traced idt::page_fault:entry "exceptions reads $many"
+judge $many reads
+traced idt::int3:entry "exceptions int3 $many"
+judge $many int3
+same "and no more" $(count pid=$pid) $many
+traced idt::debug:entry "exceptions steps $many"
+judge $many steps
+traced idt:::entry "exceptions mixed $n"
+judge $n faults reads steps $kinds
 
 # Signals that a process sends are no exceptions.
 traced idt:::entry "exceptions killed $n"
-pid=$(sed -n 's/^pid //p' /tmp/said)
 same "signals sent" $(sed -n 's/^killed: //p' /tmp/said) $((2 * n))
-same "of which exceptions" $(records "pid == $pid && what ~ /general_protection|coprocessor_error/") 1
+same "of which general protection" $(count pid=$pid function=general_protection) 1
+same "or of the floating point" $(($(count pid=$pid function=coprocessor_error) + \
+	$(count pid=$pid function=simd_coprocessor_error))) 0
 
-# The kernel's: int3 and single steps in our own text are taken and resumed.
+# int3 and single steps in our own text are taken and resumed.
+part "exceptions of the kernel"
 echo "echo $n >$parameters/idt_own_traps" >/tmp/own
 traced idt:::entry "sh /tmp/own"
-same "int3 of the kernel's" $(($(records 'what == "int3" && user == 0') + $(drops))) $n
-same "single steps of the kernel's" $(($(records 'what == "debug" && user == 0') + $(drops))) $n
+same "int3 of the kernel's" $(count function=int3 arg5=0 arg0=0) $n
+same "single steps of the kernel's" $(count function=debug arg5=0 arg6=0x4000) $n
 same "taken and resumed" $(cat $parameters/idt_own_traps) $((2 * n))
-
 # Without a probe the hook is there for as long as they take.
 sh /tmp/own || fail "own traps without a probe"
 same "taken and resumed without a probe" $(cat $parameters/idt_own_traps) $((4 * n))
 
-# ---- neighbours
-
+part "neighbours, with all probes enabled"
 traced idt:::entry "exceptions debugger $n"
-pid=$(sed -n 's/^pid //p' /tmp/said)
 same "breakpoints of a debugger" $(sed -n 's/^debugger: //p' /tmp/said) $n
-same "by idt::int3:entry" $(records "pid == $pid && what == \"int3\"") $n
-same "its single steps by idt::debug:entry" $(records "pid == $pid && what == \"debug\"") $n
+same "by idt::int3:entry" $(user function=int3) $n
+same "its single steps by idt::debug:entry" $(user function=debug arg6=0x4000) $n
 
 traced idt:::entry "exceptions watch $n"
-pid=$(sed -n 's/^pid //p' /tmp/said)
 same "watchpoint of a debugger" $(sed -n 's/^watch: //p' /tmp/said) $n
-same "by idt::debug:entry" $(records "pid == $pid && what == \"debug\"") $n
+same "by idt::debug:entry" $(user function=debug arg6=0) $n
 
 traced idt:::entry "exceptions perf $n"
-pid=$(sed -n 's/^pid //p' /tmp/said)
 same "breakpoints of perf" $(sed -n 's/^perf: //p' /tmp/said) $n
-echo "of those by idt::debug:entry: $(records "pid == $pid && what == \"debug\"")"
+same "of those by idt::debug:entry" $(count pid=$pid function=debug) 0
 
 if [ -e $tracing/kprobe_events ]; then
 	echo 0 >/proc/sys/debug/kprobes-optimization
@@ -143,7 +184,7 @@ if [ -e $tracing/kprobe_events ]; then
 	hits=$(awk '/own_k/ { print $2 + $3 }' $tracing/kprobe_profile)
 	[ "$hits" -ge "$made" ] || fail "a kprobe was hit $hits times, not $made"
 	echo "hits of a kprobe: $hits, calls: $made"
-	same "of those by idt::int3:entry" $(records 'what == "int3"') 0
+	same "of those by idt::int3:entry" $(count function=int3) 0
 	echo 0 >$tracing/events/kprobes/own_k/enable
 	echo >$tracing/kprobe_events
 fi
@@ -154,16 +195,16 @@ if [ -e $tracing/uprobe_events ]; then
 	echo "p:own_u $program:$at" >$tracing/uprobe_events || fail "no uprobe"
 	echo 1 >$tracing/events/uprobes/own_u/enable
 	traced idt:::entry "exceptions passes $n"
-	pid=$(sed -n 's/^pid //p' /tmp/said)
 	same "hits of a uprobe" $(awk '/own_u/ { print $3 }' $tracing/uprobe_profile) $n
-	same "by idt::int3:entry" $(records "pid == $pid && what == \"int3\"") $n
+	same "by idt::int3:entry" $(user function=int3) $n
 	# A process that has one gets its own int3 as well.
-	seen int3 int3
+	traced idt::int3:entry "exceptions int3 $n"
+	judge $n int3
 	echo 0 >$tracing/events/uprobes/own_u/enable
 	echo >$tracing/uprobe_events
 fi
 
-# Text is patched while int3 come.
+part "text is patched while int3 come"
 (
 	for turn in $(seq 20); do
 		echo 1 >$tracing/events/syscalls/enable
@@ -173,19 +214,19 @@ fi
 	done
 ) &
 patcher=$!
-seen int3 int3
+traced idt::int3:entry "exceptions int3 $many"
+judge $many int3
 traced idt::int3:entry "sh /tmp/own"
-same "int3 of the kernel's while text is patched" $(($(records 'user == 0') + $(drops))) $n
+same "int3 of the kernel's while text is patched" $(count arg5=0) $n
 wait $patcher || fail "events could not be switched"
 
-# ---- NMIs, interrupts, refusals
-
+part "NMIs, interrupts, refusals"
 counted() {
 	rm -f /tmp/out
 	dtrace --json -n $1 --count -o /tmp/out -c "$2" >/tmp/said 2>&1
 	sed -n 's/.*"value":\([0-9]*\).*/\1/p' /tmp/out
 }
-nmis=$(counted idt::nmi:entry "stress guest --seconds 2")
+nmis=$(counted idt::nmi:entry "stress guest --seconds 1")
 echo "NMIs: ${nmis:-0}"
 [ "${nmis:-0}" -gt 0 ] || { cat /tmp/said >&2; fail "no NMI"; }
 
@@ -205,18 +246,21 @@ else
 	echo "timer interrupts: $ticks"
 fi
 
-# ---- the same under a storm of calls
-
+part "under a storm of calls"
 stress guest --pattern mixed --seconds 100000 >/tmp/storm 2>&1 &
 storm=$!
 usleep 1000000
-everything
+few=200
+[ -n "$all" ] && few=$many
+traced idt:::entry "exceptions mixed $few"
+judge $few faults reads steps $kinds
 traced idt:::entry "sh /tmp/own"
-same "int3 of the kernel's" $(($(records 'what == "int3" && user == 0') + $(drops))) $n
+same "int3 of the kernel's" $(count function=int3 arg5=0) $n
 kill -INT $storm
 wait $storm
 tail -n 3 /tmp/storm
 
+part end
 same "hooks at the end" $(cat $parameters/idt_hooks) 0
 rmmod dtrace || exit
 [ -z "$failed" ] || exit 3
