@@ -264,9 +264,10 @@ impl Provider for Idt {
 
 /// Makes the probes. Task context.
 pub(crate) fn register(control: &mut Control<Host>) -> Result<(), Error> {
-    // SAFETY: a task.
-    let is_found =
-        |source: &Source| unsafe { shim::dtrace_shim_idt_has(source.number() as c_uint) };
+    let is_found = |source: &Source| {
+        // SAFETY: a task.
+        unsafe { shim::dtrace_shim_idt_has(source.number() as c_uint) }
+    };
     let found = Source::all().filter(is_found);
     FOUND.store(found.fold(Sources::NONE, Sources::with).bits(), Relaxed);
     let provider = control.register(b"idt", &IDT)?;
