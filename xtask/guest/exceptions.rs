@@ -18,7 +18,8 @@
 //!   segv         a read of address 8: SIGSEGV
 //!   steps        N instructions, each stepped by the trap flag and handled as SIGTRAP
 //!   mixed        all of the above
-//!   killed       N times SIGSEGV and SIGFPE, sent by the process itself: no exceptions
+//!   killed       N times SIGSEGV and SIGFPE, sent by the process itself, and N times a SIGSEGV that it
+//!                says is the kernel's: no exceptions
 //!   debugger     a child with a breakpoint that its parent puts in by ptrace: N hits, each put back,
 //!                stepped over and put in again
 //!   watch        a watchpoint of ptrace's on a word of a child that writes it N times
@@ -49,6 +50,7 @@ const CLOSE: u64 = 3;
 const MODIFY_LDT: u64 = 154;
 const WAIT4: u64 = 61;
 const KILL: u64 = 62;
+const RT_SIGQUEUEINFO: u64 = 129;
 const EXIT_GROUP: u64 = 231;
 
 const PAGE: u64 = 4096;
@@ -395,6 +397,13 @@ fn killed(count: u64) -> u64 {
             // SAFETY: handled.
             unsafe { call(KILL, [me, number as u64, 0, 0, 0, 0]) };
         }
+        // A siginfo_t: the number, no error, SI_KERNEL.
+        let mut info = [0_u32; 32];
+        (info[0], info[2]) = (SIGSEGV as u32, 0x80);
+        let info = info.as_ptr() as u64;
+        // SAFETY: handled; the kernel reads the words.
+        let answer = unsafe { call(RT_SIGQUEUEINFO, [me, SIGSEGV as u64, info, 0, 0, 0]) };
+        assert_eq!(answer, 0);
     }
     SEEN.load(Relaxed)
 }

@@ -141,9 +141,9 @@ judge $many steps
 traced idt:::entry "exceptions mixed $n"
 judge $n faults reads steps $kinds
 
-# Signals that a process sends are no exceptions.
+# Signals that a process sends are no exceptions, whatever it says of them.
 traced idt:::entry "exceptions killed $n"
-same "signals sent" $(sed -n 's/^killed: //p' /tmp/said) $((2 * n))
+same "signals sent" $(sed -n 's/^killed: //p' /tmp/said) $((3 * n))
 same "of which general protection" $(count pid=$pid function=general_protection) 1
 same "or of the floating point" $(($(count pid=$pid function=coprocessor_error) + \
 	$(count pid=$pid function=simd_coprocessor_error))) 0
