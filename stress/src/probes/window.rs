@@ -47,8 +47,6 @@ pub struct Window<'d> {
     workers: &'d [Worker],
     manner: Manner,
     ledger: Ledger,
-    /// How often workers had left and come back before it.
-    moves: Vec<u64>,
     /// Refused firings by CPU before it.
     nested: Vec<u64>,
     /// The enabled probe of each clause.
@@ -86,7 +84,6 @@ impl<'d> Window<'d> {
         });
         let nested: Result<Vec<_>, _> = nested.collect();
         let nested = nested.context("the accounting before")?;
-        let moves = workers.iter().map(Worker::moves).collect();
         let early: Vec<_> = workers.iter().map(|worker| worker.board.ended()).collect();
         session.go()?;
         let edges = workers.iter().zip(early).map(|(worker, early)| {
@@ -99,7 +96,6 @@ impl<'d> Window<'d> {
             workers,
             manner,
             ledger: Ledger::new(edges),
-            moves,
             nested,
             epids,
             asked: Instant::now(),
@@ -163,8 +159,7 @@ impl<'d> Window<'d> {
             mismatches.push(format!("{when}, {trouble}"));
         }
         let mut rows = Vec::new();
-        let befores = self.nested.iter().zip(&self.moves);
-        for ((worker, (before, moves)), after) in self.workers.iter().zip(befores).zip(after) {
+        for ((worker, before), after) in self.workers.iter().zip(&self.nested).zip(after) {
             let cpu = worker.cpu;
             let said = ask(cpu, 0)?;
             let mut each = Vec::with_capacity(self.epids.len());
@@ -174,8 +169,7 @@ impl<'d> Window<'d> {
                 each.push(said);
             }
             let nested = said.nested.saturating_sub(*before);
-            let mut row = self.ledger.row(cpu, &said, &each, nested, after);
-            row.stayed = moves % 2 == 0 && worker.moves() == *moves;
+            let row = self.ledger.row(cpu, &said, &each, nested, after);
             row.check(when, &mut mismatches);
             rows.push(row);
         }

@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 use xcall_stress_protocol::MAX_CPUS;
 
@@ -281,8 +281,6 @@ pub struct Worker {
     pub cpu: u32,
     pub board: Shared,
     child: std::sync::Mutex<Child>,
-    /// How often it left its CPU and came back: odd while it is away.
-    moves: AtomicU64,
 }
 
 impl Worker {
@@ -310,12 +308,7 @@ impl Worker {
         }
         let child = command.spawn().context("starting a worker")?;
         let child = std::sync::Mutex::new(child);
-        Ok(Self {
-            cpu,
-            board,
-            child,
-            moves: AtomicU64::new(0),
-        })
+        Ok(Self { cpu, board, child })
     }
 
     /// Whether it has died.
@@ -372,7 +365,6 @@ impl Worker {
 
     /// It leaves its CPU. Returns when it has, between two rounds.
     pub fn leave(&self) -> Result<()> {
-        self.moves.fetch_add(1, SeqCst);
         self.board.away.store(1, SeqCst);
         self.wait("leave", || self.board.is_away.load(SeqCst) != 0)
     }
@@ -380,14 +372,7 @@ impl Worker {
     /// It comes back to its CPU.
     pub fn come_back(&self) -> Result<()> {
         self.board.away.store(0, SeqCst);
-        self.wait("come back", || self.board.is_away.load(SeqCst) == 0)?;
-        self.moves.fetch_add(1, SeqCst);
-        Ok(())
-    }
-
-    /// How often it left its CPU and came back: odd while it is away, and its CPU perhaps offline.
-    pub fn moves(&self) -> u64 {
-        self.moves.load(SeqCst)
+        self.wait("come back", || self.board.is_away.load(SeqCst) == 0)
     }
 
     /// Ends it.

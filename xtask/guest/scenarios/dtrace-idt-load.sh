@@ -47,11 +47,10 @@ kprobes() {
 	while [ -e on ]; do
 		before=$(awk '/own_k/ { print $2 + $3 }' $tracing/kprobe_profile)
 		echo 1 >$tracing/events/kprobes/own_k/enable
-		calls getppid 20 >calls
+		calls cost 20 >calls || touch broken
 		echo 0 >$tracing/events/kprobes/own_k/enable
-		made=$(sed -n 's/^getppid: \([0-9]*\) calls.*/\1/p' calls)
 		hits=$(($(awk '/own_k/ { print $2 + $3 }' $tracing/kprobe_profile) - before))
-		[ $hits -ge $made ] || { echo "a kprobe was hit $hits times, not $made" >&2; touch broken; }
+		[ $hits -ge 20 ] || { echo "a kprobe was hit $hits times, not 20" >&2; touch broken; }
 	done
 }
 [ -z "$kprobe" ] || kprobes &
@@ -78,21 +77,26 @@ n=50
 for turn in $(seq $turns); do
 	insmod /modules/dtrace.ko || fail "turn $turn: insmod"
 	traced --only-target --record pid,arg1,arg5,arg6
+	# A CPU that comes online has no buffer at first.
 	dropped=$(records out drops)
 	seen=
+	lost=0
 	for pair in int3:int3 icebp:debug steps:debug divide:divide_error invalid:invalid_op overflow:overflow \
 		protection:general_protection selector:general_protection absent:segment_not_present \
 		stack:stack_segment floating:coprocessor_error segv:page_fault; do
 		at=$(sed -n "s/^${pair%:*} at //p" said)
-		found=$(($(records out count pid=$pid arg5=1 function=${pair#*:} arg1=$at) + dropped))
-		[ $found = $n ] || fail "turn $turn: ${pair%:*}: $found, not $n"
+		found=$(records out count pid=$pid arg5=1 function=${pair#*:} arg1=$at)
+		[ $found -le $n ] || fail "turn $turn: ${pair%:*}: $found, not $n"
+		lost=$((lost + n - found))
 		seen="$seen $found"
 	done
 	for kind in faults reads; do
 		found=$(records out pages pid=$pid function=page_fault arg6=$(sed -n "s/^$kind in //p" said))
-		[ $((found + dropped)) = $n ] || fail "turn $turn: $kind: $found + $dropped, not $n"
+		[ $found -le $n ] || fail "turn $turn: $kind: $found, not $n"
+		lost=$((lost + n - found))
 		seen="$seen $found"
 	done
+	[ $lost -le $dropped ] || fail "turn $turn: $lost are lost, $dropped dropped"
 	# All that the load raises as well, and where from.
 	traced --record execname,stack,ustack
 	everybody=$(records out count)
