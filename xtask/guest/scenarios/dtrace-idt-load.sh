@@ -3,6 +3,9 @@
 # dtrace.ko comes and goes while exceptions do: user code raises all kinds without an end, a debugger steps,
 # perf watches, a kprobe is armed and disarmed, calls are stormed, CPUs go off line and come back. Each time
 # the module is there, known exceptions leave as many records; nobody else notices.
+# platform: native
+# also-all: xen-pv
+# also-all: xen-pv-domu
 # timeout: 900
 # timeout-all: 3600
 

@@ -3,7 +3,7 @@
 # Probes of exceptions: known numbers of them, of user code and of the kernel, leave as many records with
 # the right arguments, with and without a storm of calls; who else lives on int3 and single steps does not
 # notice; what cannot be probed is refused by name.
-# also: xen-pv-domu
+# also-all: xen-pv-domu
 # variant: pti=on
 # timeout: 900
 # timeout-all: 3000
