@@ -14,7 +14,7 @@ pub enum Source {
     Signal,
     /// A handler of local NMIs, which says of none that it was its own.
     Nmi,
-    /// A tracepoint of `irq_vectors`, by its place among [`INTERRUPTS`].
+    /// A tracepoint of `irq_vectors`, by its place in the list of their names.
     Interrupt(u8),
 }
 

@@ -19,8 +19,8 @@ pub struct Exception {
     at: fn() -> u64,
 }
 
-/// Each is raised once when its code is called. A page of [`Fresh`] is written to; the next one reads what
-/// is not mapped.
+/// Each is raised once when its code is called. The fresh page's is the page that it is given; SIGSEGV's is an
+/// address that has none.
 pub const EXCEPTIONS: [Exception; 5] = [
     Exception {
         name: "int3",
