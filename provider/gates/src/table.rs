@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The bytes of an IDT.
+
+use core::fmt;
+
+/// Bytes of a gate.
+pub const GATE_SIZE: usize = 16;
+/// Gates of a table.
+pub const GATES: usize = 256;
+/// Bytes of a table: a page.
+pub const TABLE_SIZE: usize = GATES * GATE_SIZE;
+
+/// A copy of a table, or of what one CPU reads of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Table([u8; TABLE_SIZE]);
+
+impl Default for Table {
+    fn default() -> Self {
+        Self([0; TABLE_SIZE])
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Table({:#x})", self.digest())
+    }
+}
+
+impl Table {
+    /// All zeros, where a constant is wanted.
+    pub const EMPTY: Self = Self([0; TABLE_SIZE]);
+
+    /// Room for the bytes of one.
+    pub fn bytes_mut(&mut self) -> &mut [u8; TABLE_SIZE] {
+        &mut self.0
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8; TABLE_SIZE] {
+        &self.0
+    }
+
+    /// The bytes of a gate.
+    pub fn gate(&self, vector: u8) -> [u8; GATE_SIZE] {
+        let at = usize::from(vector) * GATE_SIZE;
+        let mut gate = [0; GATE_SIZE];
+        for (to, from) in gate.iter_mut().zip(self.0.iter().skip(at)) {
+            *to = *from;
+        }
+        gate
+    }
+
+    /// Puts a gate there.
+    pub fn set_gate(&mut self, vector: u8, gate: &[u8; GATE_SIZE]) {
+        let at = usize::from(vector) * GATE_SIZE;
+        for (to, from) in self.0.iter_mut().skip(at).zip(gate) {
+            *to = *from;
+        }
+    }
+
+    /// The first gate that is another in `other`; None: they are the same to the last byte.
+    pub fn first_difference(&self, other: &Self) -> Option<u8> {
+        (0..=u8::MAX).find(|vector| self.gate(*vector) != other.gate(*vector))
+    }
+
+    /// A number that tells two tables apart, for people and scripts: FNV-1a (64 bits).
+    pub fn digest(&self) -> u64 {
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        self.0.iter().fold(0xcbf2_9ce4_8422_2325, step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_byte_is_a_difference() {
+        let table = Table::default();
+        assert_eq!(table.first_difference(&table.clone()), None);
+        for at in [0, 15, 48, 63, TABLE_SIZE - 1] {
+            let mut other = table.clone();
+            other.bytes_mut()[at] = 1;
+            assert_eq!(table.first_difference(&other), Some((at / GATE_SIZE) as u8));
+            assert_ne!(table.digest(), other.digest());
+        }
+    }
+
+    #[test]
+    fn a_gate_is_put_where_it_is_read() {
+        let mut table = Table::default();
+        let gate: [u8; GATE_SIZE] = core::array::from_fn(|n| n as u8 + 1);
+        for vector in [0, 3, 255] {
+            table.set_gate(vector, &gate);
+            assert_eq!(table.gate(vector), gate);
+        }
+        assert_eq!(table.gate(1), [0; GATE_SIZE]);
+        assert_eq!(table.bytes()[48..64], gate);
+    }
+
+    #[test]
+    fn the_digest_is_fnv() {
+        // Of no bytes it is the offset basis; of a page of zeros, the basis times the prime, 4096 times.
+        let expected = (0..TABLE_SIZE).fold(0xcbf2_9ce4_8422_2325_u64, |hash, _| {
+            hash.wrapping_mul(0x100_0000_01b3)
+        });
+        assert_eq!(Table::default().digest(), expected);
+    }
+}

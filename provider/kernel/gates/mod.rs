@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Gates of the IDT: exceptions are counted on their way into the kernel. docs/idt-gates.md is about it;
+//! what of it needs no kernel is the crate `dtrace_gates`.
+//!
+//! - `native`: the table that the processor reads, written in place; `alone`: while nobody else runs.
+//! - `xen_pv`: the table that Xen has of each virtual CPU.
+//! - `counters`; `survey`: what is checked before anything is written; `show`: a file of debugfs.
+//! - `stub.S`: what gates lead to; `shim*.c`: what Rust cannot reach.
+//!
+//! Invariants:
+//! 1. A gate leads to a stub only if it led to the kernel's own handler of that exception before, by name.
+//! 2. Its trampoline leads there before the gate leads to the stub, and is not written meanwhile.
+//! 3. Memory that a stub runs or counts in goes only when no gate leads to it, and no CPU runs it.
+
+mod alone;
+mod counters;
+mod native;
+mod shim;
+mod show;
+mod survey;
+mod xen_pv;
+
+use crate::cpus;
+use alone::Crowd;
+use core::cell::UnsafeCell;
+use core::ffi::CStr;
+use core::fmt;
+use counters::Counters;
+use dtrace_gates::trampoline::STUBS;
+use dtrace_gates::{Backend, Facts, Foreign, Gate, Refusal, Selection, Table, Vector, GATE_SIZE};
+use kernel::prelude::*;
+use native::Native;
+use xen_pv::XenPv;
+
+/// Where the code of a vector is, as stub.S has it.
+#[repr(C)]
+struct Stub {
+    native: Code,
+    xen: Code,
+}
+
+/// A stub.
+#[repr(C)]
+struct Code {
+    address: u64,
+    /// How far into it the trampoline is.
+    chain: u64,
+}
+
+impl Code {
+    /// Has the stub go on to `target`. No gate leads to it. Task context.
+    fn lead_to(&self, vector: u8, target: u64) {
+        let trampoline = self.address.wrapping_add(self.chain);
+        // SAFETY: a task; a trampoline of stub.S that no CPU runs, and a function of the kernel's, which a jump
+        // of 32 bits reaches, says `Gate::check`.
+        unsafe { shim::dtrace_gates_chain(vector.into(), trampoline, target) };
+    }
+}
+
+/// The code of a vector; None: it is never hooked.
+fn stub(vector: &Vector) -> Option<&'static Stub> {
+    // SAFETY: a constant.
+    let stubs = unsafe { &shim::dtrace_gates_stubs };
+    let stub = stubs.get(usize::from(vector.number))?;
+    (stub.native.address != 0).then_some(stub)
+}
+
+/// Why gates are not hooked, or not unhooked.
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    Refused(Refusal),
+    Memory,
+    /// CPUs differ in where their table is, or in the number that stubs count by.
+    Cpus,
+    /// The table, or its page, is not where it is looked for.
+    Table,
+    /// What was mapped is not the table.
+    Alias,
+    /// None of those that are wanted may be hooked.
+    Nothing,
+    Crowd(Crowd),
+    /// A gate is not what it was when it was read: somebody else writes it.
+    Changed(u8),
+    /// It was written, and reads otherwise.
+    Unseen(u8),
+    Xen(c_int),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => refusal.fmt(f),
+            Self::Memory => f.write_str("no memory"),
+            Self::Cpus => f.write_str("CPUs differ in their table or in the number in the GDT"),
+            Self::Table => f.write_str("the table cannot be found or read"),
+            Self::Alias => f.write_str("the table's page cannot be mapped, or is not the table"),
+            Self::Nothing => f.write_str("no gate of those is Linux's own"),
+            Self::Crowd(crowd) => crowd.fmt(f),
+            Self::Changed(vector) => write!(f, "somebody else wrote the gate of vector {vector}"),
+            Self::Unseen(vector) => write!(f, "vector {vector} does not read as it was written"),
+            Self::Xen(errno) => write!(f, "Xen refused the table: error {errno}"),
+        }
+    }
+}
+
+/// What keeps one gate from being hooked.
+#[derive(Clone, Copy)]
+enum Kept {
+    Foreign(Foreign),
+    /// It leads to something else than the kernel's handler.
+    Handler(u64),
+}
+
+/// Gates as they are written on this machine.
+enum Hooked {
+    Native(Native),
+    XenPv(XenPv),
+}
+
+/// All there is to know.
+struct State {
+    /// Gates that lead to our stubs.
+    hooked: Selection,
+    by: Option<Hooked>,
+    /// Why what was wanted last was not done.
+    failure: Option<Why>,
+    kept: [Option<Kept>; STUBS],
+    /// The table as it was before gates were hooked, while they are.
+    before: Table,
+    scratch: Table,
+    counters: Option<Counters>,
+}
+
+/// The state.
+///
+/// # Invariants
+///
+/// It is touched only with the shim's mutex held.
+struct Locked(UnsafeCell<State>);
+
+// SAFETY: by the invariant one thread at a time is at it; the pointers in it are to memory of its own.
+unsafe impl Sync for Locked {}
+
+static STATE: Locked = Locked(UnsafeCell::new(State {
+    hooked: Selection::NONE,
+    by: None,
+    failure: None,
+    kept: [None; STUBS],
+    before: Table::EMPTY,
+    scratch: Table::EMPTY,
+    counters: None,
+}));
+
+struct Guard(());
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // SAFETY: taken in `locked`, by this thread.
+        unsafe { shim::dtrace_gates_unlock() };
+    }
+}
+
+/// Runs `f` on the state, alone. Task context; not nested.
+fn locked<R>(f: impl FnOnce(&mut State) -> R) -> R {
+    // SAFETY: a task; given back when the guard is dropped.
+    unsafe { shim::dtrace_gates_lock() };
+    let _guard = Guard(());
+    // SAFETY: the mutex is held.
+    f(unsafe { &mut *STATE.0.get() })
+}
+
+/// What the machine is like. Task context.
+fn facts() -> Facts {
+    // SAFETY: all of them: a task; those about processors are asked natively only.
+    unsafe {
+        let xen_pv = shim::dtrace_gates_is_xen_pv();
+        let pti = !xen_pv && shim::dtrace_gates_has_pti();
+        Facts {
+            xen_pv,
+            fred: !xen_pv && shim::dtrace_gates_has_fred(),
+            pti,
+            cx16: shim::dtrace_gates_has_cx16(),
+            symbols: shim::dtrace_gates_has_symbols(),
+            cpus: cpus::count(),
+            free_slot: pti && shim::dtrace_gates_slot_is_free(),
+            returns_trained: shim::dtrace_gates_has_trained_returns(),
+        }
+    }
+}
+
+/// Whether `address` is the first byte of the kernel's function `symbol`.
+fn is_symbol(address: u64, symbol: &str) -> bool {
+    // SAFETY: the lock is held; a string that stays until the next is asked for.
+    let text = unsafe { CStr::from_ptr(shim::dtrace_gates_symbol(address).cast()) };
+    let text = text.to_str().unwrap_or_default();
+    // A module's function has its module's name behind it.
+    text.strip_prefix(symbol)
+        .is_some_and(|rest| rest.starts_with("+0x0/") && !rest.ends_with(']'))
+}
+
+/// A gate and what it is to become.
+#[derive(Clone, Copy)]
+struct Change {
+    vector: Vector,
+    gate: Gate,
+    old: [u8; GATE_SIZE],
+}
+
+impl State {
+    /// What `vector`'s gate is, if it is Linux's own: invariant 1.
+    fn own_gate(&self, vector: &Vector) -> Result<Change, Kept> {
+        let old = self.before.gate(vector.number);
+        // SAFETY: a constant.
+        let segment = unsafe { shim::dtrace_gates_kernel_cs() };
+        let gate = Gate::check(&old, vector, segment).map_err(Kept::Foreign)?;
+        if !is_symbol(gate.target, vector.symbol) {
+            return Err(Kept::Handler(gate.target));
+        }
+        Ok(Change {
+            vector: *vector,
+            gate,
+            old,
+        })
+    }
+
+    /// Those of `wanted` whose gates are Linux's own in the table as it was read; their trampolines lead
+    /// to the kernel then: invariants 1 and 2. None is hooked yet.
+    fn changes(&mut self, wanted: Selection) -> Result<[Option<Change>; STUBS], Why> {
+        // SAFETY: a task.
+        let is_xen_pv = unsafe { shim::dtrace_gates_is_xen_pv() };
+        let mut changes = [None; STUBS];
+        self.kept = [None; STUBS];
+        for vector in wanted.vectors() {
+            let Some(stub) = stub(&vector) else { continue };
+            let number = usize::from(vector.number);
+            match self.own_gate(&vector) {
+                Ok(change) => {
+                    let code = if is_xen_pv { &stub.xen } else { &stub.native };
+                    code.lead_to(vector.number, change.gate.target);
+                    if let Some(place) = changes.get_mut(number) {
+                        *place = Some(change);
+                    }
+                }
+                Err(kept) => {
+                    if let Some(place) = self.kept.get_mut(number) {
+                        *place = Some(kept);
+                    }
+                }
+            }
+        }
+        match changes.iter().any(Option::is_some) {
+            true => Ok(changes),
+            false => Err(Why::Nothing),
+        }
+    }
+
+    fn hook(&mut self, wanted: Selection) -> Result<(), Why> {
+        let backend = facts().backend().map_err(Why::Refused)?;
+        let base = survey::same_everywhere(backend != Backend::XenPv)?;
+        self.counters = None;
+        let counters = Counters::new().ok_or(Why::Memory)?;
+        counters.publish();
+        // Kept even if hooking fails: a stub may have run.
+        let counters = self.counters.insert(counters).memory();
+        self.by = Some(match backend {
+            Backend::XenPv => Hooked::XenPv(XenPv::hook(self, wanted)?),
+            Backend::InPlace => Hooked::Native(Native::hook(self, wanted, base, None)?),
+            Backend::Trampoline => {
+                Hooked::Native(Native::hook(self, wanted, base, Some(counters))?)
+            }
+        });
+        Ok(())
+    }
+
+    /// Gates are as they were, to the last byte, and nothing of ours runs for them any more.
+    fn unhook(&mut self) -> Result<(), Why> {
+        match self.by.take() {
+            None => {}
+            Some(Hooked::Native(native)) => {
+                if let Err((native, why)) = native.unhook(self) {
+                    self.by = Some(Hooked::Native(native));
+                    return Err(why);
+                }
+            }
+            Some(Hooked::XenPv(xen)) => xen.unhook(self),
+        }
+        self.hooked = Selection::NONE;
+        Ok(())
+    }
+
+    /// Has exactly the gates of `wanted` hooked, or none if that fails.
+    fn set(&mut self, wanted: Selection) -> Result<(), Why> {
+        let result = self.unhook().and_then(|()| match wanted.is_empty() {
+            true => Ok(()),
+            false => self.hook(wanted),
+        });
+        self.failure = result.err();
+        result
+    }
+}
+
+/// How often that exception came on a CPU since gates were hooked last. 0: it is not counted. Task context.
+#[expect(dead_code, reason = "the IDT provider asks for it")]
+pub(crate) fn count(cpu: u32, vector: u8) -> u64 {
+    locked(|state| {
+        let counters = state.counters.as_ref();
+        counters.map_or(0, |counters| counters.get(cpu, vector))
+    })
+}
+
+/// Has gates hooked as `text` says. Task context. EINVAL: it names no gates; EOPNOTSUPP: they cannot be
+/// hooked, which the file `gates` of debugfs explains.
+fn apply(text: &str) -> Result {
+    let wanted = Selection::parse(text).map_err(|unknown| {
+        pr_warn!("{}\n", format_args!("gates: {unknown}"));
+        EINVAL
+    })?;
+    locked(|state| state.set(wanted)).map_err(|why| {
+        pr_warn!("{}\n", format_args!("gates: not hooked: {why}"));
+        EOPNOTSUPP
+    })
+}
+
+/// The gates, hooked as the parameter says. Dropped, they are as they were.
+pub(crate) struct Gates(());
+
+impl Gates {
+    /// Task context; once. Gates that cannot be hooked are named on the log, and the module goes on.
+    pub(crate) fn start() -> Self {
+        // SAFETY: a task; once.
+        unsafe { shim::dtrace_gates_debugfs_create() };
+        // SAFETY: reads a parameter that no longer changes.
+        let text = unsafe { shim::dtrace_gates_param() };
+        if !text.is_null() {
+            // SAFETY: a string that stays as long as the module.
+            let text = unsafe { CStr::from_ptr(text.cast()) };
+            // What went wrong is on the log.
+            let _ = apply(text.to_str().unwrap_or("?"));
+        }
+        Self(())
+    }
+}
+
+impl Drop for Gates {
+    fn drop(&mut self) {
+        // SAFETY: made in `start`; nobody hooks gates by it any more at return.
+        unsafe { shim::dtrace_gates_debugfs_remove() };
+        // The code that gates lead to goes with the module: there is no way on before they are restored.
+        let mut has_said = false;
+        while let Err(why) = locked(State::unhook) {
+            if !has_said {
+                pr_err!("{}\n", format_args!("gates: still hooked: {why}"));
+            }
+            has_said = true;
+            // SAFETY: a task.
+            unsafe { crate::shim::dtrace_shim_msleep(1000) };
+        }
+        locked(|state| state.counters = None);
+    }
+}
+
+/// A CPU came online. On it, a task.
+#[no_mangle]
+extern "C" fn dtrace_gates_cpu_online(cpu: c_uint) -> c_int {
+    survey::check_here(cpu);
+    xen_pv::cpu_online()
+}
+
+/// A CPU goes offline. On it, a task.
+#[no_mangle]
+extern "C" fn dtrace_gates_cpu_offline(_cpu: c_uint) -> c_int {
+    xen_pv::cpu_offline();
+    0
+}
