@@ -19,6 +19,7 @@ pub fn all() -> Result<Vec<PathBuf>> {
         package("stress")?,
         single_file("shootdown")?,
         single_file("calls")?,
+        single_file("traps")?,
         package("dtrace")?,
         package("dtrace-ioctl-fuzz")?,
     ])

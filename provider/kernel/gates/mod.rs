@@ -58,10 +58,10 @@ impl Code {
 }
 
 /// The code of a vector; None: it is never hooked.
-fn stub(vector: &Vector) -> Option<&'static Stub> {
+fn stub(vector: u8) -> Option<&'static Stub> {
     // SAFETY: a constant.
     let stubs = unsafe { &shim::dtrace_gates_stubs };
-    let stub = stubs.get(usize::from(vector.number))?;
+    let stub = stubs.get(usize::from(vector))?;
     (stub.native.address != 0).then_some(stub)
 }
 
@@ -201,7 +201,7 @@ fn is_symbol(address: u64, symbol: &str) -> bool {
 /// A gate and what it is to become.
 #[derive(Clone, Copy)]
 struct Change {
-    vector: Vector,
+    vector: u8,
     gate: Gate,
     old: [u8; GATE_SIZE],
 }
@@ -217,7 +217,7 @@ impl State {
             return Err(Kept::Handler(gate.target));
         }
         Ok(Change {
-            vector: *vector,
+            vector: vector.number,
             gate,
             old,
         })
@@ -231,7 +231,9 @@ impl State {
         let mut changes = [None; STUBS];
         self.kept = [None; STUBS];
         for vector in wanted.vectors() {
-            let Some(stub) = stub(&vector) else { continue };
+            let Some(stub) = stub(vector.number) else {
+                continue;
+            };
             let number = usize::from(vector.number);
             match self.own_gate(&vector) {
                 Ok(change) => {

@@ -14,7 +14,7 @@ pub(super) struct Native {
     base: u64,
     alias: Alias,
     slot: Option<Slot>,
-    writes: [Option<Write>; STUBS],
+    writes: KBox<[Option<Write>; STUBS]>,
 }
 
 /// A gate, before and after.
@@ -90,7 +90,7 @@ fn targets(
     let slot = match code {
         None => {
             for (target, change) in targets.iter_mut().zip(changes) {
-                let stub = change.as_ref().and_then(|change| stub(&change.vector));
+                let stub = change.as_ref().and_then(|change| stub(change.vector));
                 *target = stub.map_or(0, |stub| stub.native.address);
             }
             None
@@ -104,7 +104,7 @@ fn targets(
                 KBox::new(trampoline::page(address), GFP_KERNEL).map_err(|_| Why::Memory)?;
             for (target, change) in targets.iter_mut().zip(changes) {
                 let Some(change) = change else { continue };
-                let number = change.vector.number;
+                let number = change.vector;
                 let there = trampoline::put(&mut page, number, selector, change.gate.target);
                 let place = trampoline::place(number).ok_or(Why::Table)?;
                 there.ok_or(Why::Table)?;
@@ -139,10 +139,10 @@ impl Native {
         }
         let changes = state.changes(wanted)?;
         let (slot, targets) = targets(&changes, code)?;
-        let mut writes = [None; STUBS];
+        let mut writes = KBox::new([None; STUBS], GFP_KERNEL).map_err(|_| Why::Memory)?;
         for ((write, change), target) in writes.iter_mut().zip(&changes).zip(targets) {
             *write = change.as_ref().map(|change| Write {
-                vector: change.vector.number,
+                vector: change.vector,
                 old: change.old,
                 new: change.gate.leading_to(target).encode(),
             });

@@ -80,9 +80,9 @@ fn gates(state: &mut State, to: &mut SeqFile) -> fmt::Result {
     write!(to, "{:<26} {:<7}", "exception", "gate")?;
     let cpus = (0..cpus::count()).filter(|cpu| cpus::is_online(*cpu));
     for cpu in cpus.clone() {
-        write!(to, " {:>11}", format_args!("CPU{cpu}"))?;
+        write!(to, "      CPU{cpu:<3}")?;
     }
-    writeln!(to, "  {}", "why not")?;
+    writeln!(to, "  why not")?;
     for vector in VECTORS {
         let hooked = state.by.is_some() && state.hooked.contains(&vector);
         let kept = state

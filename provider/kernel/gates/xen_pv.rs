@@ -57,12 +57,8 @@ impl XenPv {
         read(&mut state.before, table)?;
         let changes = state.changes(wanted)?;
         let entries = changes.iter().flatten().filter_map(|change| {
-            let stub = stub(&change.vector)?;
-            Some(TrapInfo::new(
-                change.vector.number,
-                &change.gate,
-                stub.xen.address,
-            ))
+            let stub = stub(change.vector)?;
+            Some(TrapInfo::new(change.vector, &change.gate, stub.xen.address))
         });
         // SAFETY: TABLE is 0 and the lock held.
         let traps = unsafe { &mut *TRAPS.0.get() };
