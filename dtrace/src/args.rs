@@ -4,9 +4,10 @@
 use anyhow::{anyhow, bail, ensure, Result};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use dtrace::fields::Field;
+use dtrace::format::{self, Format, Function};
 use dtrace::name::{Part, ProbeName};
 use dtrace::options::{self, Options};
-use dtrace::program::{Aggregate, Clause};
+use dtrace::program::{Aggregate, Clause, Printf};
 use dtrace::run::{Form, Plan};
 use dtrace_interface::action::ActionKind;
 use dtrace_interface::options::OptionId;
@@ -87,7 +88,7 @@ pub struct Args {
     #[arg(short = 'b', value_name = "SIZE")]
     buffer: Option<String>,
 
-    /// Set an option: bufsize, bufpolicy, aggsize, strsize, switchrate, aggrate, statusrate...
+    /// Set an option; `-x help` lists them
     #[arg(short = 'x', value_name = "OPTION[=VALUE]")]
     option: Vec<String>,
 
@@ -118,6 +119,14 @@ pub struct Args {
     /// What to record: pid, execname, arg0, timestamp, 'copyinstr(arg1)', stack...
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',', value_parser = field)]
     record: Vec<Field>,
+
+    /// Print a format, as D's printf does, with the values that it takes: '%s[%d] %x\\n' execname,pid,arg0
+    #[arg(long, num_args = 1..=2, value_names = ["FORMAT", "FIELD,..."])]
+    printf: Vec<String>,
+
+    /// Print each entry of the counts or summaries at the end, as D's printa does: '%-16s %@d\\n'
+    #[arg(long, value_name = "FORMAT", requires = "summary")]
+    printa: Option<String>,
 
     /// Count firings
     #[arg(long, group = "summary")]
@@ -166,12 +175,16 @@ pub struct Args {
     /// The clauses in the order of the command line.
     #[arg(skip)]
     probes: Vec<(Part, String)>,
+
+    /// What was given with each `--printf`.
+    #[arg(skip)]
+    prints: Vec<Vec<String>>,
 }
 
 /// What can be made of the description of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Generated {
-    /// dtrace.1
+    /// dtrace.8
     Man,
     /// Completions for bash
     Bash,
@@ -204,6 +217,9 @@ fn read(matches: &ArgMatches) -> Result<Args, clap::Error> {
         all.extend(places.zip(texts).map(|(at, text)| (at, part, text.clone())));
     }
     all.sort_by_key(|(place, ..)| *place);
+    let prints = matches.get_occurrences::<String>("printf");
+    let prints = prints.into_iter().flatten();
+    args.prints = prints.map(|words| words.cloned().collect()).collect();
     args.probes = all
         .into_iter()
         .map(|(_, part, text)| (part, text))
@@ -217,7 +233,11 @@ pub fn generate(what: Generated, out: &mut dyn Write) -> Result<()> {
     let mut command = Args::command();
     let shell = match what {
         Generated::Man => {
-            clap_mangen::Man::new(command).render(&mut &mut *out)?;
+            let man = clap_mangen::Man::new(command).section("8");
+            man.render(&mut &mut *out)?;
+            // As it is, line by line.
+            let options = options::help().replace('\\', "\\\\").replace('-', "\\-");
+            writeln!(out, ".SH \"OPTIONS OF \\-x\"\n.nf\n{options}.fi")?;
             return Ok(());
         }
         Generated::Bash => Shell::Bash,
@@ -229,6 +249,11 @@ pub fn generate(what: Generated, out: &mut dyn Write) -> Result<()> {
 }
 
 impl Args {
+    /// Whether it is the options that are asked for: `-x help`.
+    pub fn asks_for_options(&self) -> bool {
+        self.option.iter().any(|option| option == "help")
+    }
+
     /// What they ask for.
     pub fn plan(&self) -> Result<Plan> {
         const INSTEAD: &str = "hint: name probes by -n, values by --record, counts by --count --by";
@@ -254,6 +279,7 @@ impl Args {
         );
         Ok(Plan {
             clauses,
+            printa: self.printa()?,
             options: self.options()?,
             form: match self.json {
                 true => Form::Json,
@@ -263,6 +289,7 @@ impl Args {
             verbose: self.verbose,
             check_only: self.check,
             accounting: self.accounting,
+            progress: false,
         })
     }
 
@@ -286,12 +313,15 @@ impl Args {
 
     fn clauses(&self) -> Result<Vec<(String, Clause)>> {
         let aggregate = self.aggregate()?;
+        let printf = self.printf()?;
         let clause = |name, id| Clause {
             name,
             id,
             predicate: None,
             record: self.record.clone(),
+            printf: printf.clone(),
             aggregate: aggregate.clone(),
+            printa: None,
         };
         let mut all = Vec::new();
         for (part, text) in &self.probes {
@@ -304,6 +334,38 @@ impl Args {
             all.push((id.to_string(), clause(ProbeName::default(), Some(*id))));
         }
         Ok(all)
+    }
+
+    fn printf(&self) -> Result<Vec<Printf>> {
+        let mut all = Vec::new();
+        for words in &self.prints {
+            let text = words.first().map_or("", String::as_str);
+            let values = words
+                .get(1)
+                .into_iter()
+                .flat_map(|fields| fields.split(','));
+            let values: Result<Vec<Field>, String> = values.map(str::parse).collect();
+            let wrong = |why| anyhow!("--printf '{text}': {why}");
+            let values = values.map_err(wrong)?;
+            let format = format::unescape(text).map_err(wrong)?;
+            let checked = Format::parse(&format, Function::Printf);
+            let checked = checked.and_then(|read| read.check(&values, Function::Printf));
+            checked.map_err(wrong)?;
+            all.push(Printf { format, values });
+        }
+        Ok(all)
+    }
+
+    fn printa(&self) -> Result<Option<String>> {
+        let Some(text) = &self.printa else {
+            return Ok(None);
+        };
+        let wrong = |why| anyhow!("--printa '{text}': {why}");
+        let format = format::unescape(text).map_err(wrong)?;
+        let checked = Format::parse(&format, Function::Printa);
+        let checked = checked.and_then(|read| read.check(&self.by, Function::Printa));
+        checked.map_err(wrong)?;
+        Ok(Some(format))
     }
 
     fn aggregate(&self) -> Result<Option<Aggregate>> {
@@ -391,6 +453,23 @@ mod tests {
     }
 
     #[test]
+    fn formats() {
+        let words =
+            "-n a --printf %s:%d\\n execname,pid --printf ! --count --by uid --printa %u %@d";
+        let mut words: Vec<&str> = words.split(' ').collect();
+        let last = words.pop();
+        words.pop();
+        let format = format!("%u {}", last.unwrap());
+        words.push(&format);
+        let plan = plan(&words).unwrap();
+        let printf = &plan.clauses[0].1.printf;
+        assert_eq!((printf.len(), printf[0].values.len()), (2, 2));
+        assert_eq!(printf[0].format, "%s:%d\n");
+        assert_eq!(printf[1].format, "!");
+        assert_eq!(plan.printa.as_deref(), Some("%u %@d"));
+    }
+
+    #[test]
     fn options_of_the_command_line() {
         let plan = plan(&["-n", "a", "-b", "64k", "-x", "bufpolicy=ring", "-q", "-F"]).unwrap();
         assert_eq!(plan.options.get(OptionId::BufferSize), Some(64 << 10));
@@ -415,6 +494,22 @@ mod tests {
             (&["-n", "a", "--only-target"], "no target"),
             (&["-n", "a", "-c", "x", "-p", "1"], "cannot be used"),
             (&["-i", "0"], "begin with 1"),
+            (
+                &["-n", "a", "--printf", "%d"],
+                "take 1 values, and there are 0",
+            ),
+            (&["-n", "a", "--printf", "%q", "pid"], "no such conversion"),
+            (&["-n", "a", "--printf", "%s", "pid"], "which is a number"),
+            (
+                &["-n", "a", "--printf", "%d", "pidd"],
+                "did you mean `pid`?",
+            ),
+            (&["-n", "a", "--printf", "\\q"], "no such escape"),
+            (&["-n", "a", "--printa", "%@d"], "required"),
+            (
+                &["-n", "a", "--count", "--printa", "%s %@d"],
+                "take 1 keys, and there are 0",
+            ),
         ] {
             let refusal = format!("{:#}", plan(words).unwrap_err());
             assert!(refusal.contains(expected), "{words:?}: {refusal}");
@@ -424,7 +519,7 @@ mod tests {
     #[test]
     fn generated_files() {
         for (what, expected) in [
-            (Generated::Man, ".TH dtrace 1"),
+            (Generated::Man, ".TH dtrace 8"),
             (Generated::Bash, "_dtrace"),
             (Generated::Zsh, "#compdef dtrace"),
             (Generated::Fish, "complete -c dtrace"),

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a session hands out: records, and all that kept records from being made.
 
+use crate::aggregation::Table;
 use crate::device::{Buffer, Probe};
 use crate::fields::Field;
+use crate::format::{Format, Given};
 use crate::record::{Layout, Value};
+use crate::symbols::Symbols;
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// An enabled probe, as its records are read.
@@ -19,7 +23,20 @@ pub struct Enabled {
     /// Where in a record its parts are.
     pub layout: Layout,
     /// What each part is, if the clause says so.
-    pub fields: Vec<Field>,
+    pub fields: Vec<Option<Field>>,
+    /// What the parts are for.
+    pub items: Vec<Item>,
+}
+
+/// Parts of a record that belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// One that stands for itself.
+    Value(usize),
+    /// What a format takes.
+    Printf(Rc<Format>, Range<usize>),
+    /// The number of an aggregation, and how to print it.
+    Printa(Option<Rc<Format>>, usize),
 }
 
 /// One firing of an enabled probe.
@@ -34,15 +51,55 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The values it holds, with the field each is of.
-    pub fn values(&self) -> impl Iterator<Item = (Option<&'a Field>, Value)> + 'a {
+    /// A part, and what it is.
+    fn part(&self, number: usize) -> Option<(Option<&'a Field>, Given<'a>)> {
         let enabled = self.enabled;
-        let parts = enabled.layout.split(self.bytes);
-        parts.enumerate().map(|(number, (part, bytes))| {
-            let field = enabled.fields.get(number);
-            (field, Value::read(part, bytes, field))
-        })
+        let (part, bytes) = enabled.layout.split(self.bytes).nth(number)?;
+        let field = enabled.fields.get(number).and_then(Option::as_ref);
+        let value = Value::read(part, bytes, field);
+        Some((field, Given { value, bytes }))
     }
+
+    /// The values it holds that stand for themselves, with the field each is of.
+    pub fn values(&self) -> impl Iterator<Item = (Option<&'a Field>, Value)> + 'a {
+        let this = *self;
+        let values = this
+            .enabled
+            .items
+            .iter()
+            .filter_map(move |item| match item {
+                Item::Value(number) => this.part(*number),
+                _ => None,
+            });
+        values.map(|(field, given)| (field, given.value))
+    }
+
+    /// What its formats make of it; None: it has none.
+    pub fn printed(&self, symbols: &Symbols) -> Option<String> {
+        let mut printed = None;
+        for item in &self.enabled.items {
+            if let Item::Printf(format, parts) = item {
+                let values = parts.clone().filter_map(|number| self.part(number));
+                let values: Vec<Given<'_>> = values.map(|(_, given)| given).collect();
+                format.render(
+                    &values,
+                    None,
+                    symbols,
+                    printed.get_or_insert_with(String::new),
+                );
+            }
+        }
+        printed
+    }
+}
+
+/// An aggregation that a program prints.
+#[derive(Clone, Copy, Debug)]
+pub struct Printed<'a> {
+    /// What it has so far.
+    pub table: &'a Table,
+    /// How; None: in the usual form.
+    pub format: Option<&'a Format>,
 }
 
 /// Something that a session tells of.
@@ -50,6 +107,8 @@ impl<'a> Record<'a> {
 pub enum Event<'a> {
     /// A record.
     Record(Record<'a>),
+    /// An aggregation is printed, by the record before.
+    Printed(Printed<'a>),
     /// Records or parts of them that are lost.
     Drops(Drops),
     /// An action that failed, as ERROR tells.

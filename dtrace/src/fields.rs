@@ -21,6 +21,10 @@ pub enum Source {
     Variable(&'static Variable),
     /// The string in user memory that an argument points to.
     UserString(&'static Variable),
+    /// `curcpu->cpu_id`
+    CpuNumber,
+    /// `uregs[N]`
+    UserRegister(u8),
     /// Return addresses in the kernel.
     Stack,
     /// Return addresses of the program.
@@ -138,6 +142,8 @@ impl FromStr for Field {
         let source = match (text, inner) {
             ("stack" | "stack()", _) => Source::Stack,
             ("ustack" | "ustack()", _) => Source::UserStack,
+            ("curcpu->cpu_id", _) => Source::CpuNumber,
+            _ if register(text).is_some() => Source::UserRegister(register(text).unwrap_or(0)),
             (_, Some(argument)) => match Self::variable(argument) {
                 Some(v) if argument.starts_with("arg") => Source::UserString(v),
                 _ => return Err(format!("copyinstr takes arg0 to arg9, not `{argument}`")),
@@ -152,6 +158,12 @@ impl FromStr for Field {
             source,
         })
     }
+}
+
+/// N of `uregs[N]`.
+fn register(text: &str) -> Option<u8> {
+    let number = text.strip_prefix("uregs[")?.strip_suffix(']')?;
+    number.parse().ok()
 }
 
 fn unknown(text: &str) -> String {
@@ -182,6 +194,10 @@ mod tests {
         let field: Field = "copyinstr(arg1)".parse().unwrap();
         assert!(matches!(field.source, Source::UserString(v) if v.built_in == BuiltIn::Arg1));
         assert!("arg9".parse::<Field>().unwrap().is_number());
+        let source = |text: &str| text.parse::<Field>().unwrap().source;
+        assert_eq!(source("uregs[15]"), Source::UserRegister(15));
+        assert_eq!(source("curcpu->cpu_id"), Source::CpuNumber);
+        assert!("uregs[256]".parse::<Field>().is_err());
     }
 
     #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `dtrace(1)`: lists and enables probes, and shows what they record. docs/dtrace-command.md tells how.
+//! `dtrace(8)`: lists and enables probes, and shows what they record. docs/dtrace-command.md tells how.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -9,11 +9,11 @@ use anyhow::{Context, Result};
 use args::Args;
 use dtrace::device::Node;
 use dtrace::program::Equals;
-use dtrace::{failure, run, target};
+use dtrace::{failure, options, run, target};
 use dtrace_interface::variable::BuiltIn;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Something went wrong: no module, no such probe, refused by the kernel.
@@ -31,6 +31,10 @@ fn main() -> ExitCode {
     let args = args::parse();
     if let Some(what) = args.generate {
         return ended(args::generate(what, &mut io::stdout()).map(|()| 0));
+    }
+    if args.asks_for_options() {
+        print!("{}", options::help());
+        return ExitCode::SUCCESS;
     }
     match args.plan() {
         Ok(plan) => ended(command(&args, plan)),
@@ -68,6 +72,7 @@ fn command(args: &Args, mut plan: run::Plan) -> Result<u8> {
         return Ok(0);
     }
     let mut world = world::Real::new(args)?;
+    plan.progress = io::stderr().is_terminal();
     if args.only_target {
         let only = world.target_pid().map(|pid| Equals {
             variable: BuiltIn::Pid,

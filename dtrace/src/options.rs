@@ -56,6 +56,78 @@ fn kind(option: OptionId) -> Kind {
     }
 }
 
+/// What each option that can be set is for, with its value if nothing is said.
+const HELP: &[(OptionId, &str)] = &[
+    (
+        OptionId::BufferSize,
+        "bytes of a half of a CPU's buffer (4m)",
+    ),
+    (
+        OptionId::BufferPolicy,
+        "ring: keep the newest, fill: end when full, switch: read meanwhile (switch)",
+    ),
+    (
+        OptionId::BufferResize,
+        "auto: smaller buffers if there is no memory, manual: an error then (auto)",
+    ),
+    (
+        OptionId::AggregationSize,
+        "bytes of a half of a CPU's buffer of aggregations (4m)",
+    ),
+    (
+        OptionId::AggregationRate,
+        "how often aggregations are read (1s)",
+    ),
+    (OptionId::SwitchRate, "how often buffers are read (1s)"),
+    (
+        OptionId::StatusRate,
+        "how often the module is asked for drops, and told that we live (1s)",
+    ),
+    (OptionId::StringSize, "bytes of the longest string (256)"),
+    (OptionId::DynamicVariableSize, "bytes for variables (1m)"),
+    (
+        OptionId::CleanRate,
+        "how often variables that are gone are cleaned up (101hz)",
+    ),
+    (
+        OptionId::StackFrames,
+        "the deepest stack of the kernel (20)",
+    ),
+    (
+        OptionId::UserStackFrames,
+        "the deepest stack of a program (20)",
+    ),
+    (OptionId::Cpu, "trace this CPU only (all)"),
+    (OptionId::Quiet, "show only what is recorded: -q (off)"),
+    (OptionId::FlowIndent, "indent entries and returns: -F (off)"),
+    (
+        OptionId::RawBytes,
+        "of no effect: bytes are always shown as they are (off)",
+    ),
+    (
+        OptionId::AggregationSortKey,
+        "sort aggregations by key (off)",
+    ),
+    (OptionId::AggregationSortReverse, "the largest first (off)"),
+];
+
+/// The options that can be set, a line each.
+pub fn help() -> String {
+    let mut text = String::new();
+    for (option, what) in HELP {
+        let value = match kind(*option) {
+            Kind::Size => "=SIZE",
+            Kind::Rate => "=RATE",
+            Kind::Number => "=N",
+            Kind::Word(_) => "=WORD",
+            Kind::Switch | Kind::Refused(_) => "",
+        };
+        let name = format!("{}{value}", option.name());
+        text += &format!("{name:<20} {what}\n");
+    }
+    text
+}
+
 /// Options and their values, each at most once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options(Vec<(OptionId, u64)>);
@@ -258,6 +330,17 @@ mod tests {
         );
         assert!(set("quiet").unwrap().is_on(OptionId::Quiet));
         assert!(!set("quiet=0").unwrap().is_on(OptionId::Quiet));
+    }
+
+    #[test]
+    fn every_option_that_can_be_set_is_explained() {
+        let explained: Vec<OptionId> = HELP.iter().map(|(option, _)| *option).collect();
+        for option in OptionId::ALL {
+            let refused = matches!(kind(*option), Kind::Refused(_));
+            assert_eq!(explained.contains(option), !refused, "{}", option.name());
+        }
+        assert!(help().contains("bufsize=SIZE         bytes of a half"));
+        assert!(help().lines().all(|line| line.len() < 100));
     }
 
     #[test]

@@ -24,8 +24,41 @@ pub struct Clause {
     pub predicate: Option<Equals>,
     /// What to record. Nothing: that it fired.
     pub record: Vec<Field>,
+    /// What to print.
+    pub printf: Vec<Printf>,
     /// What to count.
     pub aggregate: Option<Aggregate>,
+    /// Which aggregation to print.
+    pub printa: Option<Printa>,
+}
+
+/// Values, as a format shows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printf {
+    /// The format, in which escapes are characters already.
+    pub format: String,
+    /// What it takes.
+    pub values: Vec<Field>,
+}
+
+/// An aggregation, as a format shows each of its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printa {
+    /// The format, in which escapes are characters already.
+    pub format: String,
+    /// Which of the session's clauses aggregates.
+    pub clause: usize,
+}
+
+impl Printf {
+    /// What each part of a record is that comes of it; None: nothing that is shown.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Option<&Field>> {
+        // The format goes with a number: where it has none of its own, with one that is not shown.
+        let is_stack = |field: &Field| matches!(field.source, Source::Stack | Source::UserStack);
+        let alone = self.values.first().is_none_or(is_stack);
+        let values = self.values.iter().map(Some);
+        alone.then_some(None).into_iter().chain(values)
+    }
 }
 
 /// A variable has a value.
@@ -95,6 +128,26 @@ fn load(variable: BuiltIn, returns: DifType) -> Object {
     object(code, Vec::new(), returns)
 }
 
+/// `curcpu->cpu_id`
+fn cpu_number() -> Object {
+    let code = vec![
+        Instruction::with_index(Opcode::Ldgs, BuiltIn::Curcpu.raw(), 1),
+        Instruction::new(Opcode::Lduw, 1, 0, 1),
+        Instruction::new(Opcode::Ret, 0, 0, 1),
+    ];
+    object(code, Vec::new(), DifType::integer(4))
+}
+
+/// `uregs[number]`
+fn user_register(number: u8) -> Object {
+    let code = vec![
+        Instruction::with_index(Opcode::Setx, 0, 1),
+        Instruction::new(Opcode::Ldga, BuiltIn::Uregs.raw() as u8, 1, 1),
+        Instruction::new(Opcode::Ret, 0, 0, 1),
+    ];
+    object(code, vec![number.into()], DifType::integer(8))
+}
+
 /// `copyinstr(variable)`
 fn copy_in_string(variable: &Variable, returns: DifType) -> Object {
     let code = vec![
@@ -144,6 +197,8 @@ fn value(field: &Field, options: &Options) -> Option<Object> {
             Some(load(variable.built_in, returns))
         }
         Source::UserString(variable) => Some(copy_in_string(variable, string)),
+        Source::CpuNumber => Some(cpu_number()),
+        Source::UserRegister(number) => Some(user_register(number)),
         Source::Stack | Source::UserStack => None,
     }
 }
@@ -170,9 +225,38 @@ fn action(field: &Field, options: &Options) -> ActionSpec {
     }
 }
 
-/// A clause's actions: what it records, then the key and the aggregation.
+/// The actions of a printf: all but stacks are of its kind, the first has the format.
+fn print<'a>(printf: &'a Printf, options: &'a Options) -> impl Iterator<Item = ActionSpec> + 'a {
+    let actions = printf.parts().map(|part| {
+        let made = part.map(|field| action(field, options));
+        match made {
+            Some(made) if made.kind != ActionKind::DifExpression => made,
+            made => ActionSpec {
+                difo: made.map_or_else(|| Some(constant(0)), |made| made.difo),
+                ..ActionSpec::new(ActionKind::Printf)
+            },
+        }
+    });
+    actions.enumerate().map(|(place, action)| match place {
+        0 => action.format(&printf.format),
+        _ => action,
+    })
+}
+
+/// A clause's actions: what it records and prints, then the key and the aggregation.
 fn actions(number: usize, clause: &Clause, options: &Options) -> Vec<ActionSpec> {
     let mut all: Vec<ActionSpec> = clause.record.iter().map(|f| action(f, options)).collect();
+    all.extend(
+        clause
+            .printf
+            .iter()
+            .flat_map(|printf| print(printf, options)),
+    );
+    all.extend(clause.printa.iter().map(|printa| {
+        let of = constant(user_argument(printa.clause));
+        let action = ActionSpec::new(ActionKind::Printa).difo(of);
+        action.format(&printa.format)
+    }));
     let Some(aggregate) = &clause.aggregate else {
         return all;
     };

@@ -126,6 +126,8 @@ impl Value {
         let holds = match field.map(|field| field.source) {
             Some(Source::Variable(variable)) => Some(variable.holds),
             Some(Source::UserString(_)) => Some(Holds::Text),
+            Some(Source::UserRegister(_)) => Some(Holds::Address),
+            Some(Source::CpuNumber) => Some(Holds::Unsigned(4)),
             _ => None,
         };
         let number = match holds {

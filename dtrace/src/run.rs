@@ -4,13 +4,15 @@
 use crate::device::{Device, Probe};
 use crate::event::Event;
 use crate::fields::{Field, Source};
+use crate::format;
 use crate::name::ProbeName;
 use crate::options::Options;
 use crate::output::{accounting, Flow, Json, Output, Sorting, Text};
-use crate::program::{self, Clause};
+use crate::program::{self, Clause, Printa};
+use crate::progress::Slow;
 use crate::session::{matching, no_match, Session, Standing};
 use crate::symbols::Symbols;
-use anyhow::{bail, Context, Result};
+use anyhow::{anyhow, bail, Context, Result};
 use dtrace_interface::accounting::Accounting;
 use dtrace_interface::options::OptionId;
 use dtrace_interface::CPU_ALL;
@@ -20,11 +22,16 @@ use std::time::Duration;
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(1);
 
+/// Where aggregations are printed by a format.
+const END: &str = "dtrace:::END";
+
 /// What to do.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// Clauses, each with the words it was asked for by.
     pub clauses: Vec<(String, Clause)>,
+    /// At the end, how to show each entry of each aggregation; None: in the usual form.
+    pub printa: Option<String>,
     /// Options of tracing.
     pub options: Options,
     /// How to show it.
@@ -37,6 +44,8 @@ pub struct Plan {
     pub check_only: bool,
     /// Show at the end where every firing went.
     pub accounting: bool,
+    /// Standard error is somebody's terminal: tell there what takes long.
+    pub progress: bool,
 }
 
 /// How to show it.
@@ -107,11 +116,36 @@ fn matched(device: &dyn Device, clause: &Clause, zero_is_fine: bool) -> Result<V
             }
             found
         }
-        None => matching(device, &clause.name)?,
+        None => match matching(device, &clause.name)? {
+            found if found.is_empty() => {
+                // Names such as tick-7s make their probe, once they are enabled.
+                let _ = device.enable(&program::clause(0, &bare(clause), &Options::default())?);
+                matching(device, &clause.name)?
+            }
+            found => found,
+        },
     };
     match found.is_empty() && !zero_is_fine {
         true => Err(no_match(device, &clause.name)),
         false => Ok(found),
+    }
+}
+
+/// Whether something is shown by the names of kernel addresses.
+fn has_kernel_addresses(plan: &Plan) -> bool {
+    plan.clauses.iter().any(|(_, clause)| {
+        let is_stack = |field: &Field| field.source == Source::Stack;
+        let shown = plan.form == Form::Text && clause.record.iter().any(is_stack);
+        let mut formats = clause.printf.iter().map(|printf| &printf.format);
+        shown || formats.any(|format| format::names_addresses(format))
+    })
+}
+
+/// A clause's probes alone.
+fn bare(clause: &Clause) -> Clause {
+    Clause {
+        name: clause.name.clone(),
+        ..Clause::default()
     }
 }
 
@@ -123,12 +157,17 @@ struct Shown<'a> {
     /// What `exit()` said.
     exit: Option<i32>,
     damaged: bool,
+    sorting: Sorting,
 }
 
 impl Shown<'_> {
     fn event(&mut self, event: &Event<'_>) -> Result<()> {
         match event {
             Event::Record(_) => {}
+            Event::Printed(printed) => {
+                self.output.printed(printed, self.sorting, self.out)?;
+                return Ok(());
+            }
             Event::Drops(drops) => self.notice(drops),
             Event::Fault(fault) => self.notice(fault),
             Event::Damage(damage) => {
@@ -162,13 +201,12 @@ pub fn trace(
     let quiet = plan.options.is_on(OptionId::Quiet);
     let fields = plan.clauses.iter().map(|(_, clause)| &clause.record);
     let fields: Vec<Field> = fields.max_by_key(|f| f.len()).cloned().unwrap_or_default();
-    let has_stack = fields.iter().any(|field| field.source == Source::Stack);
-    let symbols = match has_stack && plan.form == Form::Text {
+    let symbols = match has_kernel_addresses(&plan) {
         true => Symbols::of_this_kernel(),
         false => Symbols::default(),
     };
     let output: Box<dyn Output> = match plan.form {
-        Form::Json => Box::new(Json),
+        Form::Json => Box::new(Json::new(symbols)),
         Form::Text if plan.options.is_on(OptionId::FlowIndent) => {
             Box::new(Flow::new(quiet, fields, symbols))
         }
@@ -180,6 +218,10 @@ pub fn trace(
         err,
         exit: None,
         damaged: false,
+        sorting: Sorting {
+            by_key: plan.options.is_on(OptionId::AggregationSortKey),
+            reverse: plan.options.is_on(OptionId::AggregationSortReverse),
+        },
     };
     if plan.check_only {
         for (number, (_, clause)) in plan.clauses.iter().enumerate() {
@@ -188,15 +230,17 @@ pub fn trace(
         }
         return Ok(0);
     }
-    let sorting = Sorting {
-        by_key: plan.options.is_on(OptionId::AggregationSortKey),
-        reverse: plan.options.is_on(OptionId::AggregationSortReverse),
-    };
     let wanted = plan.options.clone();
     let mut session = Session::new(device, plan.options)?;
+    let wanted_clauses = plan.clauses.len();
     for (text, clause) in plan.clauses {
         // Enabled first: names such as tick-1s make their probe.
-        let count = session.enable(clause.clone())?;
+        let count = {
+            let _slow = plan
+                .progress
+                .then(|| Slow::new(&format!("enabling '{text}'")));
+            session.enable(clause.clone())?
+        };
         let probes = match count == 0 || plan.verbose {
             true => matched(device, &clause, plan.zero_is_fine)?,
             false => Vec::new(),
@@ -213,18 +257,34 @@ pub fn trace(
             ));
         }
     }
-    session.go()?;
+    if let Some(format) = &plan.printa {
+        for clause in 0..wanted_clauses {
+            let format = format.clone();
+            session.enable(Clause {
+                name: END.parse().map_err(|why| anyhow!("{END}: {why}"))?,
+                printa: Some(Printa { format, clause }),
+                ..Clause::default()
+            })?;
+        }
+    }
+    {
+        let _slow = plan.progress.then(|| Slow::new("making buffers"));
+        session.go()?;
+    }
     tell_options(&wanted, session.options(), plan.verbose, &mut shown);
     world.begin()?;
     let killed = follow(&mut session, world, &mut shown)?;
     let stopped = session.stop(&mut |event| shown.event(&event));
-    if killed {
+    // Also if it was over before anyone asked.
+    if killed || session.was_killed() {
         shown.out.flush()?;
         bail!("processing aborted: the kernel ended it, as the machine did not respond");
     }
     stopped?;
     for (clause, table) in session.tables() {
-        shown.output.table(clause, table, sorting, shown.out)?;
+        shown
+            .output
+            .table(clause, table, shown.sorting, shown.out)?;
     }
     if plan.accounting {
         account(device, session.cpus(), plan.form, shown.out)?;
@@ -288,6 +348,7 @@ fn tell_options(wanted: &Options, given: &Options, verbose: bool, shown: &mut Sh
     for (option, what) in [
         (OptionId::BufferSize, "buffer size"),
         (OptionId::AggregationSize, "aggregation size"),
+        (OptionId::DynamicVariableSize, "dynamic variable size"),
     ] {
         match (wanted.get(option), given.get(option)) {
             (Some(wanted), Some(given)) if given < wanted => {

@@ -8,18 +8,20 @@
 
 use crate::aggregation::{Shape, Table};
 use crate::device::{Buffer, Device, Probe, Snapshot};
-use crate::event::{Damage, DropKind, Drops, Enabled, Event, Fault, Record};
+use crate::event::{Damage, DropKind, Drops, Enabled, Event, Fault, Item, Printed, Record};
+use crate::format::{Format, Function, Wants};
 use crate::name::ProbeName;
 use crate::options::Options;
-use crate::program::{self, Clause};
+use crate::program::{self, Clause, Printf};
 use crate::record::{Layout, Value};
 use crate::suggest;
 use crate::walk::Walk;
 use anyhow::{anyhow, bail, Context, Result};
 use dtrace_interface::action::ActionKind;
 use dtrace_interface::options::{BufferPolicy, OptionId};
+use dtrace_interface::record::RecordDescription;
 use dtrace_interface::status::Status;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::rc::Rc;
 
@@ -43,6 +45,8 @@ pub struct Session<'d> {
     shapes: HashMap<u32, Rc<Shape>>,
     /// By the number that the program gives an aggregation, the same at all its probes.
     tables: BTreeMap<u64, Table>,
+    /// Which of them a program printed.
+    printed: BTreeSet<u64>,
     told: Status,
     room: Vec<u8>,
 }
@@ -82,6 +86,7 @@ impl<'d> Session<'d> {
             enabled: HashMap::new(),
             shapes: HashMap::new(),
             tables: BTreeMap::new(),
+            printed: BTreeSet::new(),
             told: device.status().context("asking the module's status")?,
             room: Vec::new(),
         };
@@ -163,9 +168,17 @@ impl<'d> Session<'d> {
     /// # Errors
     /// The kernel's, or the sink's.
     pub fn stop(&mut self, sink: &mut Sink<'_>) -> Result<()> {
-        self.last = Some(self.device.stop().context("could not stop tracing")?);
-        self.take_records(sink)?;
+        self.last = match self.device.stop() {
+            Ok(cpu) => Some(cpu),
+            Err(error) => {
+                // It may be that the kernel was first: then this is why.
+                self.check(sink)?;
+                return Err(error).context("could not stop tracing");
+            }
+        };
+        // First, as END may print them.
         self.aggregate(sink)?;
+        self.take_records(sink)?;
         self.check(sink)?;
         Ok(())
     }
@@ -184,12 +197,18 @@ impl<'d> Session<'d> {
                 sink(Event::Drops(Drops { kind, cpu, count }))?;
             }
         }
-        let full = self.policy() == BufferPolicy::Fill && now.filled >= self.traced_cpus();
+        // One is enough, as in DTrace's guide.
+        let full = self.policy() == BufferPolicy::Fill && now.filled > 0;
         Ok(match now.killed != 0 {
             true => Standing::Killed,
             false if now.exiting != 0 || full => Standing::Exiting,
             false => Standing::Tracing,
         })
+    }
+
+    /// Whether the kernel had ended the tracing when it was last asked.
+    pub fn was_killed(&self) -> bool {
+        self.told.killed != 0
     }
 
     /// Takes what CPUs have recorded, if the policy of buffers allows it while tracing.
@@ -198,7 +217,12 @@ impl<'d> Session<'d> {
     /// The kernel's, or the sink's.
     pub fn consume(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         match self.policy() {
-            BufferPolicy::Switch => self.take_records(sink),
+            BufferPolicy::Switch => {
+                if self.clauses.iter().any(|clause| clause.printa.is_some()) {
+                    self.aggregate(sink)?;
+                }
+                self.take_records(sink)
+            }
             BufferPolicy::Ring | BufferPolicy::Fill => Ok(()),
         }
     }
@@ -214,9 +238,14 @@ impl<'d> Session<'d> {
         self.each_cpu(Buffer::Aggregation, sink)
     }
 
-    /// The aggregations so far, by the number of their clause; None: by another program's.
+    /// The aggregations so far that no program printed, by their clause; None: by another program's.
     pub fn tables(&self) -> impl Iterator<Item = (Option<&Clause>, &Table)> {
-        self.tables.values().map(|table| {
+        let printed = &self.printed;
+        let tables = self
+            .tables
+            .iter()
+            .filter(|(number, _)| !printed.contains(number));
+        tables.map(|(_, table)| {
             let clause = table.clause;
             (clause.and_then(|number| self.clauses.get(number)), table)
         })
@@ -230,15 +259,6 @@ impl<'d> Session<'d> {
     /// CPUs that may have buffers: their numbers are below it.
     pub fn cpus(&self) -> u32 {
         self.cpus
-    }
-
-    /// CPUs that may fill a buffer.
-    fn traced_cpus(&self) -> u64 {
-        const ALL: u64 = u64::MAX;
-        match self.options.get(OptionId::Cpu) {
-            None | Some(ALL) => self.device.online_cpus().unwrap_or(self.cpus).into(),
-            Some(_) => 1,
-        }
     }
 
     fn policy(&self) -> BufferPolicy {
@@ -358,6 +378,20 @@ impl<'d> Session<'d> {
                 continue;
             }
             sink(Event::Record(record))?;
+            for item in &enabled.items {
+                let Item::Printa(format, number) = item else {
+                    continue;
+                };
+                let part = enabled.layout.split(record.bytes).nth(*number);
+                let variable =
+                    part.and_then(|(part, bytes)| Value::read(part, bytes, None).number());
+                let variable = variable.unwrap_or(0) as u64;
+                self.printed.insert(variable);
+                if let Some(table) = self.tables.get(&variable) {
+                    let format = format.as_deref();
+                    sink(Event::Printed(Printed { table, format }))?;
+                }
+            }
             for (part, bytes) in enabled.layout.split(record.bytes) {
                 if part.action == ActionKind::Exit.raw() {
                     let status = Value::read(part, bytes, None).number().unwrap_or(0);
@@ -413,16 +447,80 @@ impl<'d> Session<'d> {
         };
         let clause = program::clause_of(said.user_argument);
         let fields = clause.and_then(|number| self.clauses.get(number));
-        let fields = fields.map_or_else(Vec::new, |clause| clause.record.clone());
+        let fields = fields.map_or_else(Vec::new, |clause| {
+            let recorded = clause.record.iter().map(Some);
+            let printed = clause.printf.iter().flat_map(Printf::parts);
+            recorded
+                .chain(printed)
+                .map(|field| field.cloned())
+                .collect()
+        });
+        let items = match self.items(layout.parts())? {
+            Ok(items) => items,
+            Err(why) => return Ok(Err(format!("enabled probe {epid}: {why}"))),
+        };
         let enabled = Rc::new(Enabled {
             epid,
             probe: self.probe(said.probe)?,
             clause,
             layout,
             fields,
+            items,
         });
         self.enabled.insert(epid, enabled.clone());
         Ok(Ok(enabled))
+    }
+
+    /// Which parts of a record belong together. The inner error: nothing that makes sense.
+    fn items(&self, parts: &[RecordDescription]) -> Result<Result<Vec<Item>, String>> {
+        let mut items = Vec::new();
+        // What the last format still takes.
+        let mut missing = 0;
+        for (number, part) in parts.iter().enumerate() {
+            if let (1.., Some(Item::Printf(_, taken))) = (missing, items.last_mut()) {
+                taken.end = number + 1;
+                missing -= 1;
+                continue;
+            }
+            let function = match ActionKind::from_raw(part.action) {
+                Some(ActionKind::Printf) if part.format != 0 => Function::Printf,
+                Some(ActionKind::Printa) => Function::Printa,
+                _ => {
+                    items.push(Item::Value(number));
+                    continue;
+                }
+            };
+            let format = match part.format {
+                0 => None,
+                number => match self.format(number, function)? {
+                    Ok(format) => Some(Rc::new(format)),
+                    Err(why) => return Ok(Err(why)),
+                },
+            };
+            items.push(match (function, format) {
+                (Function::Printf, Some(format)) => {
+                    // A part that goes with the format, and is none of its values?
+                    let first = format.wants().next();
+                    let own = first.is_some_and(|(wants, _)| wants != Wants::Stack);
+                    missing = format.wants().count() - usize::from(own);
+                    let from = number + usize::from(!own);
+                    Item::Printf(format, from..number + 1)
+                }
+                (_, format) => Item::Printa(format, number),
+            });
+        }
+        Ok(Ok(items))
+    }
+
+    /// The format of that number. The inner error: there is none, or it makes no sense.
+    fn format(&self, number: u16, function: Function) -> Result<Result<Format, String>> {
+        let said = known(self.device.format(number));
+        let said = said.with_context(|| format!("asking for format {number}"))?;
+        let Some(said) = said else {
+            return Ok(Err(format!("there is no format {number}")));
+        };
+        let format = Format::parse(&said, function);
+        Ok(format.map_err(|why| format!("format {number}: {why}")))
     }
 
     /// What an aggregation's number stands for. The inner error: nothing that makes sense.

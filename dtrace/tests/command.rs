@@ -59,5 +59,9 @@ fn version_and_generated_files() {
     let version = dtrace(&["-V"]);
     assert!(String::from_utf8_lossy(&version.stdout).starts_with("dtrace 0."));
     let man = dtrace(&["--generate", "man"]);
-    assert!(String::from_utf8_lossy(&man.stdout).contains("copyinstr"));
+    let man = String::from_utf8_lossy(&man.stdout);
+    assert!(man.contains("copyinstr") && man.contains("bufpolicy=WORD"));
+    let options = dtrace(&["-x", "help"]);
+    assert_eq!(options.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&options.stdout).contains("\naggsize=SIZE"));
 }

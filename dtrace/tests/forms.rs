@@ -5,7 +5,7 @@ mod played;
 
 use dtrace::name::ProbeName;
 use dtrace::options::Options;
-use dtrace::program::{Aggregate, Clause};
+use dtrace::program::{Aggregate, Clause, Printf};
 use dtrace::run::{self, End, Form, Plan};
 use dtrace_interface::accounting::Accounting;
 use dtrace_interface::action::ActionKind;
@@ -361,7 +361,7 @@ CPU       hits    records      drops predicate-false self-filtered   inactive   
   0         10          8          2               0             0          0          0          1
   1         10          8          2               0             0          0          0          1
 all         20         16          4               0             0          0          0          2
-aggregation-drops 0, dynamic-drops 0, switches 6
+aggregation-drops 0, dynamic-drops 0, rinsing-drops 0, dirty-drops 0, switches 6
 "
     );
     let mut shown = plan(&[(READ, &[])]);
@@ -520,4 +520,95 @@ fn lowered_buffers_are_told() {
         err.ends_with("dtrace: buffer size lowered to 1024 bytes\n"),
         "{err}"
     );
+}
+
+fn printing(format: &str, values: &[&str]) -> Plan {
+    let mut plan = plan(&[(READ, &[])]);
+    plan.clauses[0].1.printf = vec![Printf {
+        format: format.to_owned(),
+        values: values.iter().map(|field| field.parse().unwrap()).collect(),
+    }];
+    plan
+}
+
+#[test]
+fn formats_in_each_form() {
+    let shown = |change: &dyn Fn(&mut Plan)| {
+        let kernel = kernel();
+        let mut plan = printing("%s has %05d\n", &["execname", "pid"]);
+        change(&mut plan);
+        let steps: Vec<Step<'_>> = vec![Box::new(|| {
+            kernel.fire(0, READ, &who(7, "cat"));
+            kernel.fire(0, READ, &who(8, "a\x1b[2J"));
+        })];
+        trace(&kernel, plan, steps).0
+    };
+    assert_eq!(
+        shown(&|_| {}),
+        "\
+CPU     ID                    FUNCTION:NAME
+  0      4                       read:entry cat has 00007
+
+  0      4                       read:entry a\\u{1b}[2J has 00008
+
+"
+    );
+    let quiet = |plan: &mut Plan| plan.options.set(OptionId::Quiet, 1);
+    assert_eq!(shown(&quiet), "cat has 00007\na\\u{1b}[2J has 00008\n");
+    let json = shown(&|plan| plan.form = Form::Json);
+    let first = json.lines().next().unwrap();
+    assert!(first.ends_with(r#""printf":"cat has 00007\n"}"#), "{first}");
+    let flow = shown(&|plan| {
+        quiet(plan);
+        plan.options.set(OptionId::FlowIndent, 1);
+    });
+    assert!(flow.starts_with("  0  => read "), "{flow}");
+    assert!(flow.contains(" cat has 00007\n\n"), "{flow}");
+}
+
+#[test]
+fn aggregations_by_a_format() {
+    let shown = |format: &str, form| {
+        let kernel = kernel();
+        let mut plan = plan(&[(READ, &[])]);
+        plan.options.set(OptionId::Quiet, 1);
+        plan.form = form;
+        plan.printa = Some(format.to_owned());
+        plan.clauses[0].1.aggregate = Some(Aggregate {
+            function: ActionKind::Count,
+            value: None,
+            by: vec!["execname".parse().unwrap(), "pid".parse().unwrap()],
+        });
+        let steps: Vec<Step<'_>> = vec![Box::new(|| {
+            for pid in [7, 7, 8] {
+                kernel.fire(1, READ, &who(pid, "cat"));
+            }
+        })];
+        trace(&kernel, plan, steps).0
+    };
+    let format = "%-5s[%d] %@3d\n";
+    assert_eq!(shown(format, Form::Text), "cat  [8]   1\ncat  [7]   2\n");
+    // Keys that it does not take are not shown.
+    assert_eq!(shown("%@d ", Form::Text), "1 2 ");
+    let json = shown(format, Form::Json);
+    let last = json.lines().last().unwrap();
+    assert_eq!(
+        last,
+        r#"{"type":"printa","text":"cat  [8]   1\ncat  [7]   2\n"}"#
+    );
+}
+
+#[test]
+fn a_kernel_that_ended_it_is_told_of_though_the_target_was_over_first() {
+    let kernel = kernel();
+    let mut stage = Stage::new(vec![Box::new(|| kernel.status.borrow_mut().killed = 1)]);
+    stage = stage.ending(End::Over("pid 7 has exited".to_owned()));
+    let mut plan = plan(&[(READ, &[])]);
+    // Nobody asks for it while it traces.
+    plan.options.set(OptionId::StatusRate, 3600 * 1_000_000_000);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let ended = run::trace(&kernel, plan, &mut stage, &mut out, &mut err);
+    let told = ended.unwrap_err().to_string();
+    assert!(told.contains("the kernel ended it"), "{told}");
+    assert!(kernel.stopped.get());
 }

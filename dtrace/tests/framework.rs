@@ -7,9 +7,10 @@ use dtrace::device::{Aggregation, Buffer, Device, EnabledProbe, Probe, Snapshot}
 use dtrace::event::Event;
 use dtrace::name::ProbeName;
 use dtrace::options::Options;
-use dtrace::program::{Aggregate, Clause, Equals};
+use dtrace::program::{Aggregate, Clause, Equals, Printa, Printf};
 use dtrace::record::Value;
 use dtrace::session::{matching, Session, Standing};
+use dtrace::symbols::Symbols;
 use dtrace_interface::accounting::Accounting;
 use dtrace_interface::action::ActionKind;
 use dtrace_interface::conf::Configuration;
@@ -299,6 +300,12 @@ impl Device for Framework {
         })
     }
 
+    fn format(&self, number: u16) -> io::Result<String> {
+        let control = self.control.borrow();
+        let text = control.format(self.consumer, number).map_err(refused)?;
+        Ok(String::from_utf8_lossy(text).into_owned())
+    }
+
     fn options(&self) -> io::Result<Vec<(OptionId, u64)>> {
         let control = self.control.borrow();
         let options = control.options(self.consumer).map_err(refused)?;
@@ -383,7 +390,11 @@ impl Told {
                 let what = format!("{}:{}", name.function, name.name);
                 self.records
                     .push(format!("{} {what} {}", record.cpu, values.join(" ")));
+                if let Some(printed) = record.printed(&Symbols::default()) {
+                    self.others.push(printed);
+                }
             }
+            Event::Printed(printed) => self.others.push(format!("{printed:?}")),
             Event::Drops(drops) => self.others.push(drops.to_string()),
             Event::Fault(fault) => self.others.push(fault.to_string()),
             Event::Damage(damage) => self.others.push(damage.to_string()),
@@ -536,7 +547,7 @@ fn a_ring_keeps_the_newest_in_order() {
 }
 
 #[test]
-fn a_fill_buffer_ends_the_tracing_when_all_are_full() {
+fn a_fill_buffer_ends_the_tracing_when_one_is_full() {
     let device = Framework::new(&["getppid"]);
     let mut options = options();
     options.set(OptionId::BufferSize, 64);
@@ -546,10 +557,12 @@ fn a_fill_buffer_ends_the_tracing_when_all_are_full() {
     session.go().unwrap();
     let mut told = Told::default();
     let mut sink = |event: Event<'_>| told.note(event);
-    (0..20).for_each(|fired| device.fire(0, "getppid", &[0, 0, 0, 0, fired]));
+    device.fire(1, "getppid", &[0; 5]);
     assert_eq!(session.check(&mut sink).unwrap(), Standing::Tracing);
-    (0..20).for_each(|fired| device.fire(1, "getppid", &[0, 0, 0, 0, fired]));
+    (0..20).for_each(|fired| device.fire(0, "getppid", &[0, 0, 0, 0, fired]));
     assert_eq!(session.check(&mut sink).unwrap(), Standing::Exiting);
+    // The others go on until it stops.
+    (1..20).for_each(|fired| device.fire(1, "getppid", &[0, 0, 0, 0, fired]));
     session.stop(&mut sink).unwrap();
     let counts = device.accounting(CPU_ALL, 0).unwrap();
     assert_eq!(counts.records, told.records.len() as u64);
@@ -613,4 +626,43 @@ fn probes_are_listed() {
     assert_eq!(names.len(), 5);
     assert_eq!(names[4], "syscall:vmlinux:write:entry");
     assert_eq!(matching(&device, &"w*:".parse().unwrap()).unwrap().len(), 1);
+}
+
+#[test]
+fn formats_are_printed_as_the_module_keeps_them() {
+    let device = Framework::new(&["openat"]);
+    let mut session = Session::new(&device, options()).unwrap();
+    let print = |format: &str, values: &[&str]| Printf {
+        format: format.to_owned(),
+        values: values.iter().map(|field| field.parse().unwrap()).collect(),
+    };
+    let mut wanted = clause("openat:", &["tid"]);
+    wanted.printf = vec![
+        print("<%s> %-4d|%x", &["copyinstr(arg1)", "pid", "arg0"]),
+        print("none", &[]),
+        print("%k", &["stack"]),
+        print("%d %k %d", &["pid", "ustack", "arg0"]),
+    ];
+    wanted.aggregate = Some(Aggregate {
+        function: ActionKind::Count,
+        value: None,
+        by: vec!["execname".parse().unwrap()],
+    });
+    session.enable(wanted).unwrap();
+    let mut end = clause("dtrace:::END", &[]);
+    let format = "%s: %@d".to_owned();
+    end.printa = Some(Printa { format, clause: 0 });
+    session.enable(end).unwrap();
+    session.go().unwrap();
+    device.fire(1, "openat", &[255, STRING_AT]);
+    let mut told = Told::default();
+    session.stop(&mut |event| told.note(event)).unwrap();
+    assert_eq!(told.records, ["1 openat:entry 0", "0 :END "]);
+    let stack = "\n              0xffff1000\n              0xffff2000\n";
+    let user = "\n              0x401000\n";
+    let printed = format!("</etc/passwd> 7   |ffnone{stack}7 {user} 255");
+    assert_eq!(told.others[0], printed);
+    assert!(told.others[1].contains("[1]"), "{:?}", told.others);
+    // Printed once.
+    assert_eq!(session.tables().count(), 0);
 }

@@ -221,7 +221,7 @@ impl Drop for Life {
 }
 
 impl Variables for Life {
-    fn drops(&self) -> DynamicDrops {
+    fn drops(&self, _: Option<usize>) -> DynamicDrops {
         DynamicDrops::default()
     }
 

@@ -3,7 +3,9 @@
 
 use crate::deadman::Watched;
 use crate::refusal::Text;
-use crate::{live, requests, shim};
+use crate::{held, live, requests, shim};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use dtrace_interface::ioctl;
 use dtrace_provider::ConsumerId;
 use kernel::fs::File;
 use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
@@ -29,6 +31,19 @@ pub(crate) fn is_killed() -> bool {
     unsafe { shim::dtrace_shim_is_killed() }
 }
 
+/// Kernel lockdown: EPERM where nobody is to read kernel memory, as for a BPF program. It may come while files
+/// are open, so it is asked again before anything is enabled or begins. A task.
+fn unlocked() -> Result {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    // SAFETY: a task.
+    let answer = kernel::error::to_result(unsafe { shim::dtrace_shim_locked_down() });
+    // Relaxed: whoever is first.
+    if answer.is_err() && !SAID.swap(true, Relaxed) {
+        pr_notice!("refused by kernel lockdown, which lets nobody read kernel memory: see kernel_lockdown(7)\n");
+    }
+    answer
+}
+
 #[vtable]
 impl MiscDevice for Session {
     type Ptr = KBox<Self>;
@@ -38,8 +53,7 @@ impl MiscDevice for Session {
         if !unsafe { shim::dtrace_shim_capable() } {
             return Err(EPERM);
         }
-        // SAFETY: a task.
-        kernel::error::to_result(unsafe { shim::dtrace_shim_locked_down() })?;
+        unlocked()?;
         let consumer = live::control(|control| control.open(process()).map_err(requests::errno))?;
         let session = Self {
             consumer,
@@ -58,6 +72,9 @@ impl MiscDevice for Session {
         if unsafe { shim::dtrace_shim_in_compat_syscall() } {
             return Err(ENOTTY);
         }
+        if matches!(cmd, ioctl::ENABLE | ioctl::GO) {
+            unlocked()?;
+        }
         requests::answer(session, cmd, arg)
     }
 
@@ -70,6 +87,7 @@ fn close(consumer: ConsumerId) {
     // There is a control side: the file holds the module in place.
     let _ = live::control(|control| {
         control.close(consumer);
+        held::check(control);
         Ok(())
     });
 }

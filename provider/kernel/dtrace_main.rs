@@ -6,7 +6,7 @@
 //! `dtrace_profile` (what the names of probes mean). Here is what ties them to a kernel:
 //!
 //! - `device`: `/dev/dtrace/dtrace`; `requests`: its ioctls; `user`: their structures; `refusal`.
-//! - `live`: the one framework, and where probes find it.
+//! - `live`: the one framework, and where probes find it; `held`: what must not be left.
 //! - `machine`, `cpus`, `memory`: the kernel as the framework's machine.
 //! - `surroundings`: the kernel as programs see it.
 //! - `syscall`, `profile`: the providers; `deadman`; `cleaner`.
@@ -18,6 +18,7 @@ mod cpus;
 mod deadman;
 mod device;
 mod gates;
+mod held;
 mod live;
 mod machine;
 mod memory;
@@ -37,6 +38,7 @@ use kernel::miscdevice::{MiscDeviceOptions, MiscDeviceRegistration};
 use kernel::prelude::*;
 use live::Live;
 use machine::Host;
+use profile::Timers;
 
 module! {
     type: DtraceModule,
@@ -53,6 +55,7 @@ struct DtraceModule {
     _deadman: Deadman,
     _cleaner: Cleaner,
     _live: Live,
+    _timers: Timers,
 }
 
 /// The framework with its providers.
@@ -70,6 +73,7 @@ impl kernel::Module for DtraceModule {
         let options = MiscDeviceOptions {
             name: c"dtrace!dtrace",
         };
+        let timers = Timers::new()?;
         let deadman = Deadman::new();
         let cleaner = Cleaner::new();
         let device = KBox::pin_init(MiscDeviceRegistration::register(options), GFP_KERNEL)?;
@@ -79,6 +83,7 @@ impl kernel::Module for DtraceModule {
             _deadman: deadman,
             _cleaner: cleaner,
             _live: live,
+            _timers: timers,
         })
     }
 }

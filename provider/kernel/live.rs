@@ -2,7 +2,7 @@
 //! The one framework of this machine: its control side behind a lock, its probe side where probes find it.
 
 use crate::machine::Host;
-use crate::shim;
+use crate::{held, shim};
 use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -50,15 +50,29 @@ pub(crate) fn control<R>(f: impl FnOnce(&mut Control<Host>) -> Result<R>) -> Res
 /// The probe side, from [`Live::start`] to its drop.
 static FRAMEWORK: AtomicPtr<Framework<Host>> = AtomicPtr::new(ptr::null_mut());
 
-/// A probe fires. Preemption is off; any context.
+/// The probe side, for a probe that fires; None: none is to.
 #[inline]
-pub(crate) fn fire(probe: u32, args: &[u64; 10]) {
+fn probe_side<'a>() -> Option<&'a Framework<Host>> {
     // Acquire live:A, pairs with live:B: the framework is complete.
     let framework = FRAMEWORK.load(Ordering::Acquire);
     // SAFETY: null, or the framework of `Live`, whose drop is not reached before every probe was
     // disabled, with its hook's own synchronisation.
-    if let Some(framework) = unsafe { framework.as_ref() } {
+    unsafe { framework.as_ref() }
+}
+
+/// A probe fires. Preemption is off; any context.
+#[inline]
+pub(crate) fn fire(probe: u32, args: &[u64; 10]) {
+    if let Some(framework) = probe_side() {
         framework.fire(probe, args);
+    }
+}
+
+/// A probe fires on `cpu`, this one, and in `process`. Interrupts are off; any context.
+#[inline(always)]
+pub(crate) fn fire_known(cpu: u32, process: u32, probe: u32, args: &[u64; 10]) {
+    if let Some(framework) = probe_side() {
+        framework.fire_known(cpu as usize, process, probe, args);
     }
 }
 
@@ -93,5 +107,6 @@ impl Drop for Live {
         FRAMEWORK.store(ptr::null_mut(), Ordering::Relaxed);
         // SAFETY: the mutex is held.
         unsafe { *CONTROL.0.get() = None };
+        held::check_all();
     }
 }

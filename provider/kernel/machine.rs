@@ -84,6 +84,13 @@ unsafe impl Machine for Host {
         unsafe { shim::dtrace_shim_msleep(1) }
     }
 
+    fn is_late(&self, cpu: usize, waited_ns: u64) {
+        pr_warn!(
+            "CPU {cpu} has not answered for {} s: it takes no calls, or does not come out of a probe. Waiting on.\n",
+            waited_ns / 1_000_000_000
+        );
+    }
+
     fn now_ns(&self) -> u64 {
         now_ns()
     }

@@ -6,6 +6,7 @@ module-dtrace-crates := xcall_interface dtrace_interface dof dif dtrace_provider
 	dtrace_profile dtrace_syscall dtrace_gates static_assertions xen_sys
 module-dtrace-c := provider/kernel/shim.o provider/kernel/shim_syscall.o provider/kernel/shim_timer.o \
 	provider/kernel/shim_deadman.o provider/kernel/shim_cleaner.o \
+	provider/kernel/shim_held.o \
 	provider/kernel/gates/shim.o provider/kernel/gates/shim_slot.o provider/kernel/gates/shim_xen.o \
 	provider/kernel/gates/stub.o
 

@@ -29,8 +29,28 @@ fn pack(timer: Timer) -> u64 {
     (timer.period_ns << 1) | u64::from(timer.everywhere)
 }
 
+/// CPUs that come and go take their timers with them, while this lives.
+pub(crate) struct Timers(c_int);
+
+impl Timers {
+    /// Task context; once.
+    pub(crate) fn new() -> Result<Self> {
+        // SAFETY: a task.
+        let state = unsafe { shim::dtrace_shim_timers_follow_cpus() };
+        kernel::error::to_result(state.min(0))?;
+        Ok(Self(state))
+    }
+}
+
+impl Drop for Timers {
+    fn drop(&mut self) {
+        // SAFETY: a task; it is what `follow` answered.
+        unsafe { shim::dtrace_shim_timers_leave_cpus(self.0) };
+    }
+}
+
 fn start(cpu: c_uint, probe: u32, period_ns: u64) -> Result<(), Error> {
-    // SAFETY: a task, with the control side's lock; a CPU that is online and held, or any.
+    // SAFETY: a task, CPUs held; the number of a CPU, or any.
     match unsafe { shim::dtrace_shim_timer_start(cpu, probe, period_ns) } {
         0 => Ok(()),
         _ => Err(Error::OutOfMemory),
@@ -40,12 +60,12 @@ fn start(cpu: c_uint, probe: u32, period_ns: u64) -> Result<(), Error> {
 impl Provider for Profile {
     fn enable(&self, probe: u32, argument: u64) -> Result<(), Error> {
         let period_ns = argument >> 1;
-        if argument & 1 == 0 {
-            return start(shim::ANY_CPU, probe, period_ns);
-        }
         Host.hold_cpus();
-        let mut online = (0..cpus::count()).filter(|cpu| cpus::is_online(*cpu));
-        let result = online.try_for_each(|cpu| start(cpu, probe, period_ns));
+        let result = match argument & 1 {
+            0 => start(shim::ANY_CPU, probe, period_ns),
+            // One for a CPU that is off line begins when it comes.
+            _ => (0..cpus::count()).try_for_each(|cpu| start(cpu, probe, period_ns)),
+        };
         Host.release_cpus();
         if result.is_err() {
             self.disable(probe, argument);
@@ -73,11 +93,13 @@ pub(crate) fn register(control: &mut Control<Host>) -> Result<(), Error> {
 /// Makes the probe that `pattern` names, if it is one of ours that is not there yet.
 pub(crate) fn provide(control: &mut Control<Host>, pattern: &Pattern<'_>) {
     static DONE: AtomicU32 = AtomicU32::new(0);
-    let (b"" | b"profile") = pattern.provider else {
-        return;
-    };
-    let name = core::str::from_utf8(pattern.name);
-    let Some(timer) = name.ok().and_then(Timer::parse) else {
+    let parts = [
+        pattern.provider,
+        pattern.module,
+        pattern.function,
+        pattern.name,
+    ];
+    let Some(timer) = Timer::named(parts) else {
         return;
     };
     let same = Pattern {

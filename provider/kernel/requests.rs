@@ -257,6 +257,7 @@ fn enable_program(
         let more = control.enable(consumer, clause).map_err(trouble)?;
         count = count.saturating_add(more);
     }
+    control.check_variables(consumer).map_err(trouble)?;
     isize::try_from(count).map_err(|_| E2BIG)
 }
 
@@ -406,6 +407,7 @@ fn accounting(consumer: ConsumerId, at: usize) -> Result {
         let counts = control.counts(consumer, asked.epid, cpu);
         let counts = counts.map_err(unknown)?;
         let (switches, aggregation_drops) = control.switches(consumer).map_err(errno)?;
+        let dropped = control.dynamic_drops(consumer, cpu).map_err(errno)?;
         let nested = match cpu {
             Some(cpu) => control.framework().nested(cpu),
             None => (0..cpus::count() as usize)
@@ -423,7 +425,9 @@ fn accounting(consumer: ConsumerId, at: usize) -> Result {
             errors: counts.errors,
             nested,
             aggregation_drops,
-            dynamic_drops: 0,
+            dynamic_drops: dropped.full,
+            dynamic_rinsing_drops: dropped.rinsing,
+            dynamic_dirty_drops: dropped.dirty,
             switches,
             ..asked
         })

@@ -20,6 +20,7 @@
 #include <linux/stacktrace.h>
 #include <linux/string.h>
 #include <linux/timekeeping.h>
+#include <linux/topology.h>
 #include <linux/uaccess.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
@@ -218,6 +219,24 @@ noinstr unsigned int dtrace_shim_stack(unsigned long *addresses, unsigned int co
 noinstr bool dtrace_shim_is_own(u64 address)
 {
 	return within_module(address, THIS_MODULE);
+}
+
+noinstr bool dtrace_shim_user_register(u64 number, u64 *value)
+{
+	bool known = !(current->flags & PF_KTHREAD) && number <= MAX_REG_OFFSET / sizeof(long);
+
+	*value = known ? regs_get_register(task_pt_regs(current), number * sizeof(long)) : 0;
+	return known;
+}
+
+noinstr u32 dtrace_shim_this_chip(void)
+{
+	return topology_physical_package_id(raw_smp_processor_id());
+}
+
+noinstr u32 dtrace_shim_this_node(void)
+{
+	return numa_node_id();
 }
 
 noinstr void dtrace_shim_user_frame(u64 *pc, u64 *frame)

@@ -8,7 +8,6 @@
 
 #include <linux/types.h>
 
-struct pt_regs;
 struct tracepoint;
 
 /* ---- this CPU ---- */
@@ -72,10 +71,19 @@ bool dtrace_shim_is_own(u64 address);
  */
 void dtrace_shim_user_frame(u64 *pc, u64 *frame);
 
+/*
+ * Word number of the current task's struct pt_regs as it left user code: false if there
+ * is no such word, or no user code.
+ */
+bool dtrace_shim_user_register(u64 number, u64 *value);
+
+/* ---- where this CPU is ---- */
+u32 dtrace_shim_this_chip(void);
+u32 dtrace_shim_this_node(void);
+
 /* ---- system calls ---- */
 /* By the number of an ABI (native, ia32, x32) and a call's in it; NULL: none. */
 const char *dtrace_shim_syscall_name(unsigned int abi, unsigned int number);
-void dtrace_shim_syscall_arguments(const struct pt_regs *regs, u64 *arguments);
 /* Tracepoints by the names they have in the kernel; task. */
 int dtrace_shim_sys_enter_register(void);
 int dtrace_shim_sys_exit_register(void);
@@ -86,12 +94,15 @@ void dtrace_shim_sys_exit_unregister(void);
 /* ---- timers; task, one caller at a time ---- */
 #define DTRACE_SHIM_ANY_CPU	(~0u)
 /*
- * Starts a timer of a probe that fires each period_ns: on one CPU, which is online
- * meanwhile, and on no other when that goes offline; or wherever. 0 or -ENOMEM.
+ * Makes a timer of a probe that fires each period_ns: on one CPU, as often as that is
+ * online; or wherever. CPUs held. 0 or -ENOMEM.
  */
 int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns);
 /* Stops all timers of a probe; none fires any more when this returns. */
 void dtrace_shim_timers_stop(u32 probe);
+/* Timers end with their CPU and begin anew with it; a number to end that, or an errno. */
+int dtrace_shim_timers_follow_cpus(void);
+void dtrace_shim_timers_leave_cpus(int state);
 
 /* ---- the deadman; task ---- */
 unsigned int dtrace_shim_param_deadman_ms(void);
@@ -116,10 +127,20 @@ void dtrace_deadman_due(void);
 /* Where the interrupt came: in the kernel or in user space, the other is 0. */
 void dtrace_timer_fired(u32 probe, u64 pc, u64 user_pc);
 
-/* ---- in Rust: system calls, with preemption off ---- */
-void dtrace_sys_enter(const struct pt_regs *regs, s64 id, bool ia32, u64 task);
+/* ---- in Rust: system calls ---- */
+/* The probe that is to fire, or 0. In the task whose call it is. */
+u32 dtrace_sys_enter(s64 id, bool ia32, u64 task);
+/* Fires it, with interrupts off, on that CPU and in that process. */
+void dtrace_enter(u32 probe, unsigned int cpu, u32 tgid, u64 arg0, u64 arg1, u64 arg2,
+		  u64 arg3, u64 arg4, u64 arg5);
+/* With preemption off. */
 void dtrace_sys_exit(s64 value, u64 task);
 /* 0: returns without an entry; else entries without a place. Any context. */
 u64 dtrace_syscall_loss(unsigned long which);
+
+
+/* ---- in Rust: what is held; task ---- */
+/* 0: consumers; 1, 2: their bytes, allocations; 3: all bytes. */
+u64 dtrace_held(unsigned long which);
 
 #endif

@@ -46,10 +46,12 @@ extern "C" {
     pub(crate) fn dtrace_shim_copy_from_user(to: *mut c_void, from: u64, size: c_ulong) -> c_long;
     pub(crate) fn dtrace_shim_stack(addresses: *mut u64, count: c_uint) -> c_uint;
     pub(crate) fn dtrace_shim_is_own(address: u64) -> bool;
+    pub(crate) fn dtrace_shim_this_chip() -> u32;
+    pub(crate) fn dtrace_shim_this_node() -> u32;
+    pub(crate) fn dtrace_shim_user_register(number: u64, value: *mut u64) -> bool;
     pub(crate) fn dtrace_shim_user_frame(pc: *mut u64, frame: *mut u64);
 
     pub(crate) fn dtrace_shim_syscall_name(abi: c_uint, number: c_uint) -> *const u8;
-    pub(crate) fn dtrace_shim_syscall_arguments(regs: *const c_void, arguments: *mut u64);
     pub(crate) fn dtrace_shim_sys_enter_register() -> c_int;
     pub(crate) fn dtrace_shim_sys_exit_register() -> c_int;
     pub(crate) fn dtrace_shim_sys_enter_unregister();
@@ -57,6 +59,8 @@ extern "C" {
 
     pub(crate) fn dtrace_shim_timer_start(cpu: c_uint, probe: u32, period_ns: u64) -> c_int;
     pub(crate) fn dtrace_shim_timers_stop(probe: u32);
+    pub(crate) fn dtrace_shim_timers_follow_cpus() -> c_int;
+    pub(crate) fn dtrace_shim_timers_leave_cpus(state: c_int);
 
     pub(crate) fn dtrace_shim_param_deadman_ms() -> c_uint;
     pub(crate) fn dtrace_shim_deadman_arm(ms: c_uint);

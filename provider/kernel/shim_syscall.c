@@ -69,19 +69,35 @@ MODULE_PARM_DESC(entries_without_place, "To be read: entries that found the tabl
 
 /* ---- tracepoints ---------------------------------------------------------------------- */
 
-noinstr void dtrace_shim_syscall_arguments(const struct pt_regs *regs, u64 *arguments)
+/*
+ * Fires an entry with its arguments, which go by value: no array of them is made here.
+ * Interrupts are on: kernel/entry/common.c turns them on before it looks at the work of
+ * an entry.
+ */
+static __always_inline void dtrace_shim_enter(u32 probe, struct pt_regs *regs)
 {
-	syscall_get_arguments(current, (struct pt_regs *)regs, (unsigned long *)arguments);
+	unsigned long of[6];
+
+	syscall_get_arguments(current, regs, of);
+	raw_local_irq_disable();
+	dtrace_enter(probe, raw_smp_processor_id(), current->tgid, of[0], of[1], of[2], of[3],
+		     of[4], of[5]);
+	raw_local_irq_enable();
 }
 
-/* Since Linux 6.13 these two come with preemption on. */
+/*
+ * Most entries fire nothing: they leave after one call. The rest is here, and not in
+ * Rust, because only C can look at registers, interrupts and this CPU without a call.
+ */
 static noinstr void dtrace_shim_sys_enter(void *data, struct pt_regs *regs, long id)
 {
-	preempt_disable_notrace();
-	dtrace_sys_enter(regs, id, in_ia32_syscall(), (unsigned long)current);
-	preempt_enable_notrace();
+	u32 probe = dtrace_sys_enter(id, in_ia32_syscall(), (unsigned long)current);
+
+	if (probe)
+		dtrace_shim_enter(probe, regs);
 }
 
+/* Since Linux 6.13 it comes with preemption on. */
 static noinstr void dtrace_shim_sys_exit(void *data, struct pt_regs *regs, long value)
 {
 	preempt_disable_notrace();
@@ -118,17 +134,24 @@ static struct tracepoint *dtrace_shim_tracepoint(const char *name)
 	return wanted.found;
 }
 
+static unsigned int tracepoints;
+module_param(tracepoints, uint, 0444);
+MODULE_PARM_DESC(tracepoints, "To be read: tracepoints that are registered: sys_enter, sys_exit");
+
 static int dtrace_shim_register(const char *name, void *probe)
 {
 	struct tracepoint *tracepoint = dtrace_shim_tracepoint(name);
+	int ret = tracepoint ? tracepoint_probe_register(tracepoint, probe, NULL) : -EOPNOTSUPP;
 
-	return tracepoint ? tracepoint_probe_register(tracepoint, probe, NULL) : -EOPNOTSUPP;
+	tracepoints += !ret;
+	return ret;
 }
 
 static void dtrace_shim_unregister(const char *name, void *probe)
 {
 	tracepoint_probe_unregister(dtrace_shim_tracepoint(name), probe, NULL);
 	tracepoint_synchronize_unregister();
+	tracepoints--;
 }
 
 int dtrace_shim_sys_enter_register(void)

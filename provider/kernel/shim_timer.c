@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Timers of the profile provider. See shim.h for contexts. */
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
 #include <linux/hrtimer.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
 #include <linux/ptrace.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -37,9 +42,6 @@ static enum hrtimer_restart dtrace_shim_timer_fires(struct hrtimer *hrtimer)
 	u64 pc = regs ? instruction_pointer((struct pt_regs *)regs) : 0;
 	bool user = regs && user_mode((struct pt_regs *)regs);
 
-	/* Its CPU went offline, and the kernel moved it. */
-	if (timer->cpu != DTRACE_SHIM_ANY_CPU && timer->cpu != smp_processor_id())
-		return HRTIMER_NORESTART;
 	dtrace_timer_fired(timer->probe, user ? 0 : pc, user ? pc : 0);
 	hrtimer_forward_now(hrtimer, ns_to_ktime(timer->period_ns));
 	return HRTIMER_RESTART;
@@ -52,7 +54,52 @@ static void dtrace_shim_timer_begin(void *arg)
 	hrtimer_start(&timer->timer, ns_to_ktime(timer->period_ns), HRTIMER_MODE_REL_PINNED_HARD);
 }
 
+/*
+ * Timers that there are. Taken with CPUs held, or by a CPU on its way up or down: so
+ * nobody who holds it waits for CPUs.
+ */
+static DEFINE_MUTEX(dtrace_timers_mutex);
 static LIST_HEAD(dtrace_timers);
+
+static unsigned int timers;
+module_param(timers, uint, 0444);
+MODULE_PARM_DESC(timers, "To be read: timers of probes");
+
+/* On that CPU, in its hotplug thread. */
+static int dtrace_shim_timers_online(unsigned int cpu)
+{
+	struct dtrace_timer *timer;
+
+	mutex_lock(&dtrace_timers_mutex);
+	list_for_each_entry(timer, &dtrace_timers, timers)
+		if (timer->cpu == cpu)
+			dtrace_shim_timer_begin(timer);
+	mutex_unlock(&dtrace_timers_mutex);
+	return 0;
+}
+
+static int dtrace_shim_timers_offline(unsigned int cpu)
+{
+	struct dtrace_timer *timer;
+
+	mutex_lock(&dtrace_timers_mutex);
+	list_for_each_entry(timer, &dtrace_timers, timers)
+		if (timer->cpu == cpu)
+			hrtimer_cancel(&timer->timer);
+	mutex_unlock(&dtrace_timers_mutex);
+	return 0;
+}
+
+int dtrace_shim_timers_follow_cpus(void)
+{
+	return cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "dtrace:timers",
+					 dtrace_shim_timers_online, dtrace_shim_timers_offline);
+}
+
+void dtrace_shim_timers_leave_cpus(int state)
+{
+	cpuhp_remove_state_nocalls(state);
+}
 
 int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns)
 {
@@ -63,12 +110,15 @@ int dtrace_shim_timer_start(unsigned int cpu, u32 probe, u64 period_ns)
 	timer->period_ns = period_ns;
 	timer->probe = probe;
 	timer->cpu = cpu;
-	list_add(&timer->timers, &dtrace_timers);
 	dtrace_hrtimer_setup(&timer->timer, dtrace_shim_timer_fires, CLOCK_MONOTONIC,
 			     HRTIMER_MODE_REL_PINNED_HARD);
+	mutex_lock(&dtrace_timers_mutex);
+	list_add(&timer->timers, &dtrace_timers);
+	timers++;
+	mutex_unlock(&dtrace_timers_mutex);
 	if (cpu == DTRACE_SHIM_ANY_CPU)
 		dtrace_shim_timer_begin(timer);
-	else
+	else if (cpu_online(cpu))
 		smp_call_function_single(cpu, dtrace_shim_timer_begin, timer, true);
 	return 0;
 }
@@ -77,11 +127,14 @@ void dtrace_shim_timers_stop(u32 probe)
 {
 	struct dtrace_timer *timer, *next;
 
+	mutex_lock(&dtrace_timers_mutex);
 	list_for_each_entry_safe(timer, next, &dtrace_timers, timers) {
 		if (timer->probe != probe)
 			continue;
 		hrtimer_cancel(&timer->timer);
 		list_del(&timer->timers);
+		timers--;
 		kfree(timer);
 	}
+	mutex_unlock(&dtrace_timers_mutex);
 }

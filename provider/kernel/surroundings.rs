@@ -3,6 +3,7 @@
 
 use crate::{cpus, shim};
 use dif::{BuiltIn, Environment, FaultKind};
+use dtrace_interface::variable::CpuInfo;
 use dtrace_interface::Plain;
 use dtrace_provider::{Surroundings, MAX_FRAMES};
 use kernel::prelude::*;
@@ -27,6 +28,8 @@ const FRAMES: usize = MAX_FRAMES as usize + OWN_FRAMES;
 pub(crate) struct Kernel {
     random: u64,
     stack: [u64; FRAMES],
+    /// What `curcpu` leads to.
+    cpu: [u8; CpuInfo::SIZE],
 }
 
 impl Kernel {
@@ -36,6 +39,7 @@ impl Kernel {
             // Any seed but 0; not the same on two CPUs.
             random: (now_ns() << 16) | cpu as u64 | 1,
             stack: [0; FRAMES],
+            cpu: [0; CpuInfo::SIZE],
         }
     }
 }
@@ -44,6 +48,23 @@ impl Kernel {
 pub(crate) fn now_ns() -> u64 {
     // SAFETY: any context.
     unsafe { xcall_now_ns() }
+}
+
+impl Kernel {
+    /// The address of what `curcpu` leads to.
+    fn cpu_info(&mut self) -> u64 {
+        // SAFETY: any context, interrupts off.
+        let (chip, node) = unsafe { (shim::dtrace_shim_this_chip(), shim::dtrace_shim_this_node()) };
+        let info = CpuInfo {
+            cpu_id: cpus::this(),
+            cpu_chip: chip,
+            cpu_lgrp: node,
+            ..CpuInfo::ZERO
+        };
+        // As much room as it writes.
+        let _ = info.to_bytes(&mut self.cpu);
+        self.cpu.as_ptr() as u64
+    }
 }
 
 /// What a copy without faults answered.
@@ -69,7 +90,7 @@ impl Environment for Kernel {
         copied(unsafe { shim::dtrace_shim_copy_from_user(into.as_mut_ptr().cast(), address, size) })
     }
 
-    fn number(&mut self, builtin: BuiltIn, _index: u64) -> Result<u64, FaultKind> {
+    fn number(&mut self, builtin: BuiltIn, index: u64) -> Result<u64, FaultKind> {
         // SAFETY: all of them: any context, interrupts off.
         unsafe {
             Ok(match builtin {
@@ -85,6 +106,16 @@ impl Environment for Kernel {
                 BuiltIn::Ipl => shim::dtrace_shim_in_interrupt().into(),
                 BuiltIn::Stackdepth => self.kernel_stack(MAX_FRAMES as usize).len() as u64,
                 BuiltIn::Caller => self.kernel_stack(2).last().copied().unwrap_or(0),
+                BuiltIn::Curcpu => self.cpu_info(),
+                BuiltIn::Ucaller => self.user_stack(2).get(1).copied().unwrap_or(0),
+                BuiltIn::Ustackdepth => self.user_stack(MAX_FRAMES as usize).len() as u64,
+                BuiltIn::Uregs => {
+                    let mut value = 0;
+                    if !shim::dtrace_shim_user_register(index, &mut value) {
+                        return Err(FaultKind::IllegalOperation);
+                    }
+                    value
+                }
                 _ => return Err(FaultKind::IllegalOperation),
             })
         }

@@ -26,25 +26,50 @@ const ERRNO: usize = 9;
 
 // ---- probes -----------------------------------------------------------------------------------
 
-/// `raw_syscalls:sys_enter`, with preemption off.
+/// `raw_syscalls:sys_enter`: the probe that is to fire, or [`NO_PROBE`].
+///
+/// With preemption on or off: it reads numbers that no CPU owns, and what the task left.
 #[no_mangle]
-extern "C" fn dtrace_sys_enter(regs: *const c_void, id: i64, ia32: bool, task: u64) {
+extern "C" fn dtrace_sys_enter(id: i64, ia32: bool, task: u64) -> u32 {
     let call = Call::traced(id, ia32);
     // Relaxed: a call that began before returns were enabled has no entry, then or now.
-    if REMEMBERED.load(Relaxed) && TASKS.begin(task, call).is_err() {
+    if REMEMBERED.load(Relaxed) {
+        return remember(task, call);
+    }
+    enabled(call)
+}
+
+/// The probe of an entry.
+#[inline]
+fn enabled(call: Option<Call>) -> u32 {
+    call.map_or(NO_PROBE, |call| ENABLED.get(call, Side::Entry))
+}
+
+/// The same, leaving what the return wants to know.
+#[inline(never)]
+fn remember(task: u64, call: Option<Call>) -> u32 {
+    if TASKS.begin(task, call).is_err() {
         LOST.fetch_add(1, Relaxed);
     }
-    let Some(call) = call else {
-        return;
-    };
-    let probe = ENABLED.get(call, Side::Entry);
-    if probe == NO_PROBE {
-        return;
-    }
-    let mut args = [0; 10];
-    // SAFETY: the tracepoint's registers, and room for more than the six it writes.
-    unsafe { shim::dtrace_shim_syscall_arguments(regs, args.as_mut_ptr()) };
-    live::fire(probe, &args);
+    enabled(call)
+}
+
+/// An entry whose probe fires, with interrupts off, on `cpu` and in `process`.
+#[no_mangle]
+#[allow(clippy::too_many_arguments, reason = "a call has six of its own; by value, so that C makes no array of them")]
+extern "C" fn dtrace_enter(
+    probe: u32,
+    cpu: c_uint,
+    process: u32,
+    arg0: u64,
+    arg1: u64,
+    arg2: u64,
+    arg3: u64,
+    arg4: u64,
+    arg5: u64,
+) {
+    let args = [arg0, arg1, arg2, arg3, arg4, arg5, 0, 0, 0, 0];
+    live::fire_known(cpu, process, probe, &args);
 }
 
 /// `raw_syscalls:sys_exit`, with preemption off.

@@ -72,8 +72,11 @@ impl ActivityWord {
     /// Whether a probe of `role` may fire now. Probe context.
     #[inline]
     pub(crate) fn lets(&self, role: Role) -> bool {
+        // Acquire activity:B, pairs with activity:A.
+        if self.0.load(Ordering::Acquire) == Activity::Active as u32 {
+            return true;
+        }
         match self.get() {
-            Activity::Active => true,
             Activity::Warmup => matches!(role, Role::Begin | Role::Error),
             Activity::Draining => matches!(role, Role::End | Role::Error),
             _ => false,

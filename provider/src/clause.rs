@@ -54,6 +54,8 @@ pub(crate) struct Step<X> {
     /// Where its record lies in the area or the entry.
     pub(crate) offset: usize,
     pub(crate) size: usize,
+    /// `offset + size`.
+    pub(crate) end: usize,
     record: RecordDescription,
 }
 
@@ -64,6 +66,14 @@ pub struct Clause<X> {
     /// Bytes of the record area, the EPID included; 0: it leaves none.
     pub(crate) size: usize,
     pub(crate) align: usize,
+    /// It leaves numbers that are at hand and does nothing else: see [`Expression::plain`].
+    pub(crate) is_plain: bool,
+    /// Its records and the EPID fill the area: nothing of it is to be zeroed.
+    pub(crate) is_dense: bool,
+    /// The EPID is written with 8 bytes: its first record begins behind them.
+    pub(crate) is_wide: bool,
+    /// What it may do, in words of records and actions: 1 at least.
+    pub(crate) words: usize,
     /// Aggregations in it.
     pub(crate) aggregations: u32,
     /// Bytes of the longest key.
@@ -95,6 +105,10 @@ impl<X: Expression> Clause<X> {
             steps: List::new(),
             size: 4,
             align: 4,
+            is_plain: false,
+            is_dense: false,
+            is_wide: false,
+            words: 1,
             aggregations: 0,
             key_size: 0,
             user_argument,
@@ -108,6 +122,12 @@ impl<X: Expression> Clause<X> {
             clause.mark_keys(keys)?;
         }
         clause.lay_out()?;
+        clause.is_plain = clause.leaves_plain_values();
+        clause.is_wide = clause.steps.first().is_some_and(|step| step.offset == 8);
+        clause.is_dense = clause.fills_area();
+        clause.words = (clause.size / 8)
+            .saturating_add(clause.steps.len())
+            .saturating_add(1);
         Ok(clause)
     }
 
@@ -208,6 +228,7 @@ impl<X: Expression> Clause<X> {
             is_key: false,
             offset: 0,
             size,
+            end: 0,
             record,
         })
     }
@@ -250,7 +271,8 @@ impl<X: Expression> Clause<X> {
                 }
             };
             step.offset = end.checked_next_multiple_of(align).ok_or(Error::Invalid)?;
-            *end = step.offset.saturating_add(step.size);
+            step.end = step.offset.saturating_add(step.size);
+            *end = step.end;
             step.record.offset = u32::try_from(step.offset).map_err(|_| Error::Invalid)?;
             if let Work::Aggregate { key_size, .. } = &mut step.work {
                 *key_size = step.offset;
@@ -266,6 +288,31 @@ impl<X: Expression> Clause<X> {
             false => 0,
         };
         Ok(())
+    }
+
+    fn leaves_plain_values(&self) -> bool {
+        let is_plain = |step: &Step<X>| match &step.work {
+            Work::Store(x) => x.is_plain() && !step.is_key,
+            _ => false,
+        };
+        self.predicate.is_none() && self.steps.iter().all(is_plain)
+    }
+
+    /// Whether its records lie one after the other, without a gap, and each is written whole.
+    fn fills_area(&self) -> bool {
+        let mut end = if self.is_wide { 8 } else { 4 };
+        for step in &self.steps {
+            let is_whole = match &step.work {
+                Work::Store(x) => !x.result().is_by_ref(),
+                Work::Exit(_) => true,
+                _ => false,
+            };
+            if !is_whole || step.is_key || step.offset != end {
+                return false;
+            }
+            end = step.end;
+        }
+        end == self.size
     }
 
     /// The client's argument.

@@ -14,7 +14,7 @@ use crate::halves::Halves;
 use crate::machine::Machine;
 use crate::memory::Node;
 use crate::memory::{List, Published, Shared};
-use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use crate::primitive::{AtomicU32, AtomicU64, Counter, Ordering};
 use crate::registry::ProbeName;
 
 type VariablesOf<M> = <<M as Machine>::Expression as Expression>::Variables;
@@ -40,6 +40,8 @@ impl CpuBuffers {
 /// What a consumer has once it is tracing.
 pub(crate) struct Running<M: Machine> {
     pub(crate) cpus: List<Published<CpuBuffers>>,
+    /// By CPU: firings dropped while it had no buffers, as it came on line after GO.
+    pub(crate) unbuffered: List<Counter>,
     /// Bytes of a firing by EPID.
     pub(crate) sizes: List<u32>,
     /// Bytes that stay free for END (fill).
@@ -51,6 +53,13 @@ pub(crate) struct Running<M: Machine> {
 impl<M: Machine> Running<M> {
     pub(crate) fn buffers<'a>(&'a self, inside: &'a Inside<'_>) -> Option<&'a CpuBuffers> {
         self.cpus.get(inside.cpu())?.get(inside)
+    }
+
+    /// A firing is dropped for want of a buffer, which could count it. Probe context.
+    pub(crate) fn drop_unbuffered(&self, inside: &Inside<'_>) {
+        if let Some(count) = self.unbuffered.get(inside.cpu()) {
+            count.add(1);
+        }
     }
 
     /// Bytes of a firing of an EPID.

@@ -9,7 +9,7 @@ use core::ops::AddAssign;
 /// How one firing of one ECB ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Record,
+    Record = 0,
     Drop,
     PredicateFalse,
     SelfFiltered,
@@ -17,17 +17,22 @@ pub(crate) enum Outcome {
     Error,
 }
 
-/// Counters of one ECB on one CPU, as its CPU writes them.
+/// How many outcomes there are.
+const OUTCOMES: usize = Outcome::Error as usize + 1;
+
+/// Counters of one ECB on one CPU, as its CPU writes them: a cache line of its own.
+#[repr(align(64))]
 pub(crate) struct EcbCounters {
     hits: Counter,
-    outcomes: [Counter; 6],
+    /// By [`Outcome`].
+    outcomes: [Counter; OUTCOMES],
 }
 
 impl EcbCounters {
     pub(crate) const fn new() -> Self {
         Self {
             hits: Counter::new(),
-            outcomes: [const { Counter::new() }; 6],
+            outcomes: [const { Counter::new() }; OUTCOMES],
         }
     }
 
@@ -40,16 +45,9 @@ impl EcbCounters {
     /// It ends. Probe context.
     #[inline]
     pub(crate) fn ended(&self, outcome: Outcome) {
-        let [records, drops, predicate_false, self_filtered, inactive, errors] = &self.outcomes;
-        let counter = match outcome {
-            Outcome::Record => records,
-            Outcome::Drop => drops,
-            Outcome::PredicateFalse => predicate_false,
-            Outcome::SelfFiltered => self_filtered,
-            Outcome::Inactive => inactive,
-            Outcome::Error => errors,
-        };
-        counter.add(1);
+        if let Some(counter) = self.outcomes.get(outcome as usize) {
+            counter.add(1);
+        }
     }
 
     /// The values. Exact once the ECB's probe cannot fire on that CPU; ahead by one hit meanwhile.

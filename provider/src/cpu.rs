@@ -65,6 +65,7 @@ pub(crate) struct Entered<'a, E, H, A> {
 
 impl<'a, E, H, A> Entered<'a, E, H, A> {
     /// Runs `f` with the CPU's environment.
+    #[inline(always)]
     pub(crate) fn with<R>(
         &mut self,
         f: impl FnOnce(&Inside<'a>, &mut Pen<'a, H>, &mut Pen<'a, A>, &mut E) -> R,

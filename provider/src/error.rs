@@ -15,6 +15,15 @@ pub enum Error {
     Busy,
     /// A value out of its range, or a program that makes no sense.
     Invalid,
+    /// A variable that cannot be, or that was declared otherwise before.
+    Variable {
+        /// Global, thread-local or clause-local.
+        scope: &'static str,
+        /// Its number.
+        number: u32,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// Not supported: names what.
     Unsupported(&'static str),
     /// Too many consumers, probes or records, or a record too large.
@@ -30,7 +39,7 @@ impl Error {
             Self::OutOfMemory => 12,
             Self::NotFound => 3,
             Self::Busy => 16,
-            Self::Invalid => 22,
+            Self::Invalid | Self::Variable { .. } => 22,
             Self::Unsupported(_) => 95,
             Self::TooMany(_) => 7,
             Self::BadAddress => 14,
@@ -51,6 +60,9 @@ impl fmt::Display for Error {
             Self::NotFound => f.write_str("not found"),
             Self::Busy => f.write_str("busy"),
             Self::Invalid => f.write_str("invalid"),
+            Self::Variable { scope, number, why } => {
+                write!(f, "{scope} variable {number:#x}: {why}")
+            }
             Self::Unsupported(what) => write!(f, "{what}: not supported"),
             Self::TooMany(what) => write!(f, "too many or too large: {what}"),
             Self::BadAddress => f.write_str("bad address"),

@@ -2,6 +2,7 @@
 //! What the framework knows of a compiled expression: DIF, or a test's.
 
 use crate::error::Error;
+use crate::options::Options;
 use crate::registry::ProbeName;
 use dtrace_interface::dif::DifType;
 use dtrace_interface::fault;
@@ -16,7 +17,30 @@ pub trait Expression: Send + Sync + Sized + 'static {
     /// The type of its value.
     fn result(&self) -> DifType;
 
-    /// A firing begins: what its expressions may do together is bounded from here.
+    /// Whether a consumer's expressions agree on its variables. Task context.
+    ///
+    /// # Errors
+    ///
+    /// `Variable`, `TooMany`: what they do not agree on. No memory.
+    fn agree(options: &Options, expressions: &mut dyn Iterator<Item = &Self>) -> Result<(), Error> {
+        let _ = (options, expressions);
+        Ok(())
+    }
+
+    /// Whether [`plain`](Self::plain) says its value. Any context.
+    fn is_plain(&self) -> bool {
+        false
+    }
+
+    /// Its value, a number, if that is at hand: of the arguments and the process alone. It needs no
+    /// environment and cannot fail.
+    #[inline]
+    fn plain(&self, args: &[u64; 10], process: u32) -> Option<u64> {
+        let _ = (args, process);
+        None
+    }
+
+    /// The first clause that is not plain begins in a firing: what they may do together is bounded from here.
     fn begin_firing(environment: &mut Self::Environment);
 
     /// The clauses of a consumer at one firing begin: clause-local variables are as if never written. They
@@ -37,8 +61,8 @@ pub trait Expression: Send + Sync + Sized + 'static {
         environment: &mut Self::Environment,
     ) -> Result<u64, Fault>;
 
-    /// Puts its value into `to`, which holds zeros and is as large as the record: an integer's low
-    /// bytes, or the data that it refers to (a string up to its NUL).
+    /// Puts its value into `to`, which is as large as the record: an integer's low bytes, which fill it, or
+    /// the data that it refers to (a string up to its NUL), of which `to` holds zeros before.
     ///
     /// # Errors
     ///
@@ -53,8 +77,8 @@ pub trait Expression: Send + Sync + Sized + 'static {
 
 /// A consumer's variables: written by probes on all CPUs at a time.
 pub trait Variables: Send + Sync + 'static {
-    /// Dynamic variables dropped so far.
-    fn drops(&self) -> DynamicDrops;
+    /// Dynamic variables dropped so far, on one CPU or (None) on all.
+    fn drops(&self, cpu: Option<usize>) -> DynamicDrops;
 
     /// Called from time to time by the control side: what probes gave up may be used again. `sync`
     /// returns when every firing that was on is over; it is not called where nothing was given up. False:
@@ -102,7 +126,7 @@ pub struct Fault {
 
 /// No variables.
 impl Variables for () {
-    fn drops(&self) -> DynamicDrops {
+    fn drops(&self, _: Option<usize>) -> DynamicDrops {
         DynamicDrops::default()
     }
 

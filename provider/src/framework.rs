@@ -24,6 +24,36 @@ pub const ERROR: u32 = 3;
 /// How often the control side looks for a switch before it asks again.
 const LOOKS: usize = if cfg!(loom) { 2 } else { 20 };
 
+/// How long the control side waits for a CPU before it says so.
+const LATE_NS: u64 = 10_000_000_000;
+
+/// A wait for one CPU: it goes on as long as it must, and is told of once when it is long.
+struct Wait {
+    cpu: usize,
+    begun_ns: u64,
+    is_told: bool,
+}
+
+impl Wait {
+    fn new<M: Machine>(machine: &M, cpu: usize) -> Self {
+        Self {
+            cpu,
+            begun_ns: machine.now_ns(),
+            is_told: false,
+        }
+    }
+
+    /// A pause. Task.
+    fn pause<M: Machine>(&mut self, machine: &M) {
+        machine.pause();
+        let waited_ns = machine.now_ns().saturating_sub(self.begun_ns);
+        if waited_ns >= LATE_NS && !self.is_told {
+            self.is_told = true;
+            machine.is_late(self.cpu, waited_ns);
+        }
+    }
+}
+
 /// The part of the framework that probes reach, from any context.
 ///
 /// A module keeps it where its probes find it, and drops it when no probe can call
@@ -121,6 +151,7 @@ impl<M: Machine> Framework<M> {
         self.machine.hold_cpus();
         for (number, cpu) in self.cpus.iter().enumerate() {
             let seen = AtomicU64::new(0);
+            let mut wait = Wait::new(&self.machine, number);
             loop {
                 let look = || {
                     let firing = cpu.firing().unwrap_or(0);
@@ -130,12 +161,12 @@ impl<M: Machine> Framework<M> {
                 match self.machine.call(number, &look) {
                     // Off line: it runs nothing.
                     Called::Offline => break,
-                    Called::NotReached => self.let_cpus_change(),
+                    Called::NotReached => self.let_cpus_change(&mut wait),
                     Called::Ran => {
                         // Odd: a firing. 0: none.
                         let firing = seen.load(Ordering::Relaxed);
                         while firing != 0 && cpu.is_in(firing) {
-                            self.machine.pause();
+                            wait.pause(&self.machine);
                         }
                         break;
                     }
@@ -158,6 +189,7 @@ impl<M: Machine> Framework<M> {
             Which::Aggregation => buffers.aggregation.switches(),
         };
         let before = switches();
+        let mut wait = Wait::new(&self.machine, cpu);
         self.machine.hold_cpus();
         while switches() == before {
             let ask = || self.switch_here(cpu, buffers, which, before);
@@ -166,7 +198,7 @@ impl<M: Machine> Framework<M> {
                 // It runs nothing and stays so while the CPUs are held: on its behalf.
                 Called::Offline => ask(),
                 Called::NotReached => {
-                    self.let_cpus_change();
+                    self.let_cpus_change(&mut wait);
                     continue;
                 }
             }
@@ -174,16 +206,16 @@ impl<M: Machine> Framework<M> {
                 if switches() != before {
                     break;
                 }
-                self.machine.pause();
+                wait.pause(&self.machine);
             }
         }
         self.machine.release_cpus();
     }
 
     /// A pause without the CPUs, which the caller holds: one that takes no calls may be on its way off line.
-    fn let_cpus_change(&self) {
+    fn let_cpus_change(&self, wait: &mut Wait) {
         self.machine.release_cpus();
-        self.machine.pause();
+        wait.pause(&self.machine);
         self.machine.hold_cpus();
     }
 

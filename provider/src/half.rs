@@ -30,7 +30,7 @@ pub(crate) struct Half {
     errors: u64,
 }
 
-/// Room for a record: `half.bytes[start..end]`, all zero.
+/// Room for a record: `half.bytes[start..end]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Room {
     start: usize,
@@ -69,10 +69,26 @@ impl Half {
         })
     }
 
-    /// Room for `size` bytes at a multiple of `align`, a power of two of 8 at most; an error and a drop if
-    /// there is none. `keep` bytes stay free at the end (fill), and once a record found no room no other is
-    /// taken, however small; END's alone, which comes without `keep`, gets what is left. `size_of` tells a record's bytes by its
-    /// EPID (ring). Probe context; bounded by the records overwritten.
+    /// [`reserve`](Self::reserve) where the policy has no say: a buffer that is switched, with room left.
+    /// None: ask `reserve`.
+    #[inline(always)]
+    pub(crate) fn plain_room(&mut self, size: usize, align: usize) -> Option<Room> {
+        let room = self.next(size, align);
+        let fits = room.end <= self.bytes.len();
+        if self.policy != BufferPolicy::Switch || self.is_closed || !fits {
+            return None;
+        }
+        if room.start != self.offset {
+            self.pad(room.start);
+        }
+        Some(room)
+    }
+
+    /// Room for `size` bytes at a multiple of `align`, 4 or 8; an error and a drop if there is none. `keep`
+    /// bytes stay free at the end (fill), and once a record found no room no other is taken, however small;
+    /// END's alone, which comes without `keep`, gets what is left. `size_of` tells a record's bytes by its
+    /// EPID (ring). The room may hold what an older record left there: whoever reserved it writes all of
+    /// it, or abandons it. Probe context; bounded by the records overwritten.
     pub(crate) fn reserve(
         &mut self,
         size: usize,
@@ -80,49 +96,80 @@ impl Half {
         keep: Option<usize>,
         size_of: impl Fn(u32) -> usize,
     ) -> Result<Room, NoRoom> {
+        let next = self.next(size, align);
+        let room = self.reserve_by_policy(next, keep, size_of)?;
+        self.pad(room.start);
+        Ok(room)
+    }
+
+    /// Where the next record would lie.
+    #[inline(always)]
+    fn next(&self, size: usize, align: usize) -> Room {
+        // An offset is at most the buffer's size, and a record's size at most 1 MiB: no overflow.
+        let mask = align.wrapping_sub(1);
+        let start = self.offset.wrapping_add(mask) & !mask;
+        let end = start.wrapping_add(size);
+        Room { start, end }
+    }
+
+    /// Zeros up to `start`: readers take them for padding.
+    #[inline(never)]
+    fn pad(&mut self, start: usize) {
+        if let Some(padding) = self.bytes.get_mut(self.offset..start) {
+            padding.fill(0);
+        }
+    }
+
+    /// Where the room is, if there is any.
+    fn reserve_by_policy(
+        &mut self,
+        room: Room,
+        keep: Option<usize>,
+        size_of: impl Fn(u32) -> usize,
+    ) -> Result<Room, NoRoom> {
+        let Room { start, end } = room;
+        let capacity = self.bytes.len();
         if self.is_closed {
-            self.drops = self.drops.saturating_add(1);
+            self.dropped();
             return Err(NoRoom::Full);
         }
-        let capacity = self.bytes.len();
-        let start = self.offset.checked_next_multiple_of(align.max(4));
-        let mut start = start.ok_or(NoRoom::Full)?;
-        let mut end = start.checked_add(size).ok_or(NoRoom::Full)?;
         match self.policy {
-            BufferPolicy::Switch if end > capacity => {
-                self.drops = self.drops.saturating_add(1);
-                return Err(NoRoom::Full);
+            BufferPolicy::Switch => {
+                self.dropped();
+                Err(NoRoom::Full)
             }
             BufferPolicy::Fill
                 if end > capacity.saturating_sub(keep.unwrap_or(0))
                     || (self.is_filled && keep.is_some()) =>
             {
-                return Err(match core::mem::replace(&mut self.is_filled, true) {
+                Err(match core::mem::replace(&mut self.is_filled, true) {
                     true => NoRoom::Full,
                     false => NoRoom::JustFilled,
-                });
+                })
             }
+            BufferPolicy::Fill => Ok(room),
             BufferPolicy::Ring => {
+                let size = end.saturating_sub(start);
                 if size > capacity {
-                    self.drops = self.drops.saturating_add(1);
+                    self.dropped();
                     return Err(NoRoom::Full);
                 }
-                if end > capacity {
-                    if let Some(rest) = self.bytes.get_mut(self.offset..) {
-                        rest.fill(0);
-                    }
-                    (start, end) = (0, size);
-                    (self.offset, self.oldest) = (0, 0);
-                    self.has_wrapped = true;
+                if end <= capacity {
+                    self.overwrite(end, size_of);
+                    return Ok(room);
                 }
-                self.overwrite(end, size_of);
+                if let Some(rest) = self.bytes.get_mut(self.offset..) {
+                    rest.fill(0);
+                }
+                (self.offset, self.oldest) = (0, 0);
+                self.has_wrapped = true;
+                self.overwrite(size, size_of);
+                Ok(Room {
+                    start: 0,
+                    end: size,
+                })
             }
-            _ => {}
         }
-        if let Some(room) = self.bytes.get_mut(self.offset..end) {
-            room.fill(0);
-        }
-        Ok(Room { start, end })
     }
 
     /// Moves `oldest` past the records that lie before `end`, and zeroes them.
@@ -152,24 +199,24 @@ impl Half {
     }
 
     /// The room's bytes.
-    pub(crate) fn room(&mut self, room: Room) -> &mut [u8] {
-        self.bytes.get_mut(room.start..room.end).unwrap_or_default()
+    #[inline]
+    pub(crate) fn room(&mut self, room: Room) -> Option<&mut [u8]> {
+        self.bytes.get_mut(room.start..room.end)
     }
 
     /// The record in the room is whole.
+    #[inline]
     pub(crate) fn commit(&mut self, room: Room) {
         self.offset = room.end;
     }
 
     /// The record in the room is none; it counts as an error.
+    #[cold]
     pub(crate) fn abandon(&mut self, room: Room) {
-        self.room(room).fill(0);
+        if let Some(area) = self.room(room) {
+            area.fill(0);
+        }
         self.failed();
-    }
-
-    /// So many firings were dropped before it was made.
-    pub(crate) fn begin_with(&mut self, drops: u64) {
-        self.drops = drops;
     }
 
     /// A firing was dropped before it asked for room.
@@ -215,6 +262,7 @@ pub(crate) fn read_u32(bytes: &[u8], offset: usize) -> Option<u32> {
 }
 
 /// Puts `value` at `offset`, if it fits.
+#[inline]
 pub(crate) fn write(bytes: &mut [u8], offset: usize, value: &[u8]) {
     let end = offset.saturating_add(value.len());
     if let Some(place) = bytes.get_mut(offset..end) {

@@ -17,7 +17,9 @@
 use crate::cpu::Pen;
 use crate::memory::Writer;
 use crate::point::{reach, Point};
-use crate::primitive::{Ordering, OwnCpu, OwnWord, UnsafeCell};
+use crate::primitive::{MutPtr, Ordering, OwnCpu, OwnWord, UnsafeCell};
+use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
 
 /// The halves.
 pub(crate) struct Halves<H> {
@@ -27,6 +29,33 @@ pub(crate) struct Halves<H> {
     /// One more than the count of switches at which the consumer asked within a firing; 0: it did not.
     /// Its own CPU's.
     wanted: OwnCpu,
+}
+
+/// The owner's half, while the pen is borrowed.
+///
+/// # Invariant
+///
+/// By I1 nobody else is at the half.
+pub(crate) struct OwnHalf<'a, H> {
+    half: MutPtr<H>,
+    _pen: PhantomData<&'a mut H>,
+}
+
+impl<H> Deref for OwnHalf<'_, H> {
+    type Target = H;
+    #[inline(always)]
+    fn deref(&self) -> &H {
+        // SAFETY: the invariant.
+        unsafe { self.half.deref() }
+    }
+}
+
+impl<H> DerefMut for OwnHalf<'_, H> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut H {
+        // SAFETY: the invariant, and this is the only one, borrowed exclusively.
+        unsafe { self.half.deref() }
+    }
 }
 
 // SAFETY: by I1 and I2 a half is one thread's at a time, and the step of `switches` orders the
@@ -52,16 +81,18 @@ impl<H> Halves<H> {
         }
     }
 
-    /// Runs `f` on the owner's half; None on another CPU than the owner. Probe context.
-    #[inline]
-    pub(crate) fn write<R>(&self, pen: &mut Pen<'_, H>, f: impl FnOnce(&mut H) -> R) -> Option<R> {
+    /// The owner's half; None on another CPU than the owner. Probe context.
+    #[inline(always)]
+    pub(crate) fn own<'a>(&'a self, pen: &'a mut Pen<'_, H>) -> Option<OwnHalf<'a, H>> {
         if pen.cpu() != self.cpu {
             return None;
         }
         // Relaxed: own CPU.
         let half = self.half(self.switches.load(Ordering::Relaxed));
-        // SAFETY: I1: the pen is this CPU's only one and borrowed exclusively.
-        Some(half.with_mut(|half| f(unsafe { &mut *half })))
+        Some(OwnHalf {
+            half: half.get_mut(),
+            _pen: PhantomData,
+        })
     }
 
     /// Gives the owner's half to the consumer, unless that was done since the count was `before`. Its

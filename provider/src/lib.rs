@@ -26,16 +26,17 @@
 //! docs/framework.md follows a firing and holds the memory-ordering rows.
 #![cfg_attr(not(any(test, loom, feature = "host")), no_std)]
 
+mod actions;
 mod activity;
 mod aggregating_function;
 mod aggregation;
-
 mod clause;
 mod consumer;
 mod control;
 mod counts;
 mod cpu;
 mod description;
+mod ecb;
 mod error;
 mod expression;
 mod fire;

@@ -59,6 +59,10 @@ pub unsafe trait Machine: Send + Sync + Sized + 'static {
     /// Sleeps for about a millisecond. Task.
     fn pause(&self);
 
+    /// The control side has waited so long for `cpu`, and goes on: it takes no calls, or is in a firing that
+    /// does not end. Once a wait. Task. Says nothing, unless a machine has a log.
+    fn is_late(&self, _cpu: usize, _waited_ns: u64) {}
+
     /// Nanoseconds of a clock that never waits. Any context.
     fn now_ns(&self) -> u64;
 

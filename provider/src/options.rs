@@ -67,6 +67,22 @@ impl Options {
         fits
     }
 
+    /// What was settled on is less than what was asked for: DOFGET is to tell it.
+    pub(crate) fn lower(&mut self, option: OptionId, bytes: usize) {
+        if (bytes as u64) < self.get(option) {
+            self.put(option, bytes as u64);
+        }
+    }
+
+    /// Half of what was asked for, and not less than `smallest`; None: it is as small already.
+    pub(crate) fn halved(&self, option: OptionId, smallest: usize) -> Option<Self> {
+        let now = self.bytes(option);
+        let half = (now / 2).max(smallest).next_multiple_of(8);
+        let mut options = *self;
+        options.lower(option, half);
+        (half < now).then_some(options)
+    }
+
     /// The value, or [`UNSET`].
     pub fn get(&self, option: OptionId) -> u64 {
         self.0.get(option.raw() as usize).copied().unwrap_or(UNSET)

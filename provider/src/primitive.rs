@@ -13,12 +13,12 @@ pub(crate) use core::sync::atomic::Ordering;
 
 #[cfg(loom)]
 pub(crate) use loom::{
-    cell::UnsafeCell,
+    cell::{MutPtr, UnsafeCell},
     sync::atomic::{AtomicPtr, AtomicU32, AtomicU64},
 };
 
 #[cfg(not(loom))]
-pub(crate) use self::cell::UnsafeCell;
+pub(crate) use self::cell::{MutPtr, UnsafeCell};
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
@@ -35,6 +35,26 @@ mod cell {
         #[inline(always)]
         pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
             f(self.0.get())
+        }
+
+        #[inline(always)]
+        pub(crate) fn get_mut(&self) -> MutPtr<T> {
+            MutPtr(self.0.get())
+        }
+    }
+
+    /// An access, for as long as it lives. (In models, what overlaps it is found.)
+    pub(crate) struct MutPtr<T>(*mut T);
+
+    impl<T> MutPtr<T> {
+        /// # Safety
+        ///
+        /// The cell lives, and nobody else is at its value as long as the reference is used.
+        #[inline(always)]
+        #[allow(clippy::mut_from_ref, reason = "as loom's, which it stands for")]
+        pub(crate) unsafe fn deref(&self) -> &mut T {
+            // SAFETY: the caller's promise.
+            unsafe { &mut *self.0 }
         }
     }
 }

@@ -4,8 +4,10 @@
 mod machine;
 
 use dtrace_interface::action::ActionKind;
+use dtrace_interface::aggregation::{Linear, LogLinear};
 use dtrace_interface::fault;
 use dtrace_interface::options::{BufferPolicy, OptionId};
+use dtrace_provider::memory::host;
 use dtrace_provider::{Activity, ConsumerId, Control, EcbCounts, Error, Fault, Snapshot};
 use machine::*;
 
@@ -509,6 +511,26 @@ fn a_cpu_that_comes_on_line_gets_its_buffer() {
 }
 
 #[test]
+fn drops_of_a_cpu_that_came_and_went_are_told() {
+    let (mut control, _) = framework(&["a"]);
+    set_offline(&[2]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("test:::", None, []))
+        .unwrap();
+    control.go(consumer).unwrap();
+    // On line for a while in which nobody looks.
+    on(2);
+    (0..3).for_each(|_| control.framework().fire(4, &args(0)));
+    assert_eq!(snap(&mut control, consumer, 2).0.drops, 3);
+    assert_eq!(snap(&mut control, consumer, 2).0.drops, 0, "once");
+    control.framework().fire(4, &args(0));
+    set_offline(&[]);
+    let (snapshot, _) = snap(&mut control, consumer, 2);
+    assert_eq!((snapshot.size, snapshot.drops), (0, 1), "with a buffer");
+}
+
+#[test]
 fn a_firing_in_a_firing_is_refused_and_a_switch_in_one_waits() {
     let (mut control, _) = framework(&["a"]);
     let consumer = control.open(1).unwrap();
@@ -608,6 +630,96 @@ fn what_makes_no_sense_is_refused() {
         control.set_option(consumer, OptionId::Destructive.raw(), 1),
         Err(Error::Unsupported("destructive actions"))
     );
+}
+
+#[test]
+fn every_action_runs_or_is_refused_by_name() {
+    use ActionKind as A;
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    let mut runs = Vec::new();
+    for kind in A::ALL {
+        let mut action = action(*kind, Some(argument(0)));
+        if *kind == A::Lquantize {
+            action.argument = Linear {
+                base: 0,
+                levels: 10,
+                step: 1,
+            }
+            .to_argument();
+        }
+        if *kind == A::Llquantize {
+            action.argument = LogLinear {
+                factor: 10,
+                low: 0,
+                high: 2,
+                steps: 10,
+            }
+            .to_argument();
+        }
+        match control.enable(consumer, clause("test:::", None, [action])) {
+            Ok(1) => runs.push(*kind),
+            answer => assert_eq!(answer, Err(Error::Unsupported(kind.name())), "{kind:?}"),
+        }
+    }
+    let wanted = [
+        A::DifExpression,
+        A::Exit,
+        A::Printf,
+        A::Printa,
+        A::Library,
+        A::Tracemem,
+        A::Ustack,
+        A::Usym,
+        A::Umod,
+        A::Uaddr,
+        A::Stack,
+        A::Sym,
+        A::Mod,
+        A::Count,
+        A::Min,
+        A::Max,
+        A::Avg,
+        A::Sum,
+        A::Stddev,
+        A::Quantize,
+        A::Lquantize,
+        A::Llquantize,
+    ];
+    assert_eq!(runs, wanted);
+}
+
+#[test]
+fn sizes_that_were_lowered_are_told() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    let mut count = action(ActionKind::Count, None);
+    count.key_actions = 0;
+    control
+        .enable(
+            consumer,
+            clause("test:::", None, [trace(argument(0)), count]),
+        )
+        .unwrap();
+    let wanted = [OptionId::BufferSize, OptionId::AggregationSize];
+    for option in wanted {
+        control.set_option(consumer, option.raw(), 1 << 20).unwrap();
+    }
+    // Not enough even for the smallest: as it was.
+    host::fail_above(2000);
+    assert_eq!(control.go(consumer), Err(Error::OutOfMemory));
+    let told = |control: &Control<Bench>| {
+        let options = control.options(consumer).unwrap();
+        wanted.map(|option| options.get(option))
+    };
+    assert_eq!(told(&control), [1 << 20; 2]);
+    host::fail_above(100_000);
+    assert_eq!(control.go(consumer), Ok(0));
+    host::fail_above(usize::MAX);
+    assert_eq!(told(&control), [1 << 16; 2]);
+    assert_eq!(control.buffer_sizes(consumer), Ok((1 << 16, 1 << 16)));
+    assert_eq!(control.has_room(consumer, (1 << 16, 1 << 16)), Ok(()));
+    control.close(consumer);
 }
 
 #[test]
@@ -819,4 +931,26 @@ fn who_waits_for_a_cpu_that_takes_no_calls_lets_it_go_off_line() {
     UNREACHED.set(1);
     snap(&mut control, consumer, 1);
     assert_eq!((UNREACHED.get(), HELD_PAUSES.get()), (0, before));
+}
+
+#[test]
+fn a_cpu_that_does_not_answer_for_long_is_told_of_once() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    control
+        .enable(consumer, clause("test:::", None, []))
+        .unwrap();
+    control.go(consumer).unwrap();
+    const SECOND: u64 = 1_000_000_000;
+    PAUSE_NS.set(SECOND);
+    UNREACHED.set(9);
+    control.framework().sync();
+    assert_eq!(LATE.take(), []);
+    UNREACHED.set(30);
+    control.framework().sync();
+    assert_eq!(LATE.take(), [(0, 10 * SECOND)]);
+    UNREACHED.set(30);
+    snap(&mut control, consumer, 1);
+    assert_eq!(LATE.take(), [(1, 10 * SECOND)]);
+    PAUSE_NS.set(0);
 }

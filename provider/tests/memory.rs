@@ -47,8 +47,25 @@ fn nothing_is_left() {
     assert_eq!(before, Usage::default());
     let (mut control, _) = framework(&["a", "b", "c"]);
     let made = usage();
+    assert_eq!(control.held(), Usage::default());
     session(&mut control).unwrap();
     assert_eq!(usage(), made);
+
+    // A probe that is made meanwhile is no consumer's, and stays.
+    let consumer = control.open(1).unwrap();
+    let held = control.held();
+    assert!(held.bytes > 0 && held.objects > 0);
+    let provider = control.provider_named(b"test").unwrap();
+    for n in 0..200 {
+        control
+            .create_probe(provider, b"", b"", b"late", n)
+            .unwrap();
+    }
+    assert_eq!(control.held(), held);
+    control.close(consumer);
+    assert_eq!(control.held(), Usage::default());
+    assert_ne!(usage(), made);
+    let made = usage();
 
     // Memory ends after n allocations, for every n that matters.
     let mut failures = 0;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `/dev/xcall-stress`: root's alone, by its mode and by CAP_SYS_ADMIN.
 
-use crate::{one_call, running, selection, shim};
+use crate::{hold, one_call, running, selection, shim};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use kernel::fs::File;
 use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
 use kernel::prelude::*;
 use kernel::transmute::{AsBytes, FromBytes};
 use kernel::uaccess::{UserPtr, UserSlice};
-use xcall_stress_protocol::{ioctl, Doorbells, Latency, OneCall, Progress, Request, Row, Totals};
+use xcall_stress_protocol::{ioctl, Doorbells, Hold, Latency, OneCall, Progress, Request, Row, Totals};
 
 /// An open file, by number.
 pub(crate) struct Session(u64);
@@ -32,6 +32,8 @@ unsafe impl Message for Progress {}
 unsafe impl Message for Totals {}
 // SAFETY: as above.
 unsafe impl Message for OneCall {}
+// SAFETY: as above.
+unsafe impl Message for Hold {}
 
 // SAFETY: as above.
 unsafe impl Message for Row {}
@@ -71,6 +73,9 @@ impl MiscDevice for Session {
                 let wanted: OneCall = receive(arg)?;
                 answer(arg, || Ok(one_call::make(wanted.cpu)))?
             }
+            ioctl::HOLD => exchange(arg, |asked: &Hold| hold::hold(asked.limit_ms))?,
+            ioctl::HELD => answer(arg, || Ok(hold::held()))?,
+            ioctl::RELEASE => answer(arg, || Ok(hold::release()))?,
             _ => return Err(ENOTTY),
         }
         Ok(0)

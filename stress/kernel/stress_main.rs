@@ -6,7 +6,7 @@
 //!
 //! - `device`: `/dev/xcall-stress` and its ioctls (crate `xcall_stress_protocol`).
 //! - `running`: the storm that is going on, and its end; `threads`: its workers, one a CPU.
-//! - `one_call`: a call beside it.
+//! - `one_call`: a call beside it; `hold`: a CPU kept with interrupts off.
 //! - `guest`: the kernel as a storm's machine.
 //! - `selection`, `faults`, `carrier`: doorbells, spoilt rings, NMIs of our own.
 //! - `shim.c`: the C functions and macros that Rust cannot reach.
@@ -15,6 +15,7 @@ mod carrier;
 mod device;
 mod faults;
 mod guest;
+mod hold;
 mod one_call;
 mod running;
 mod selection;

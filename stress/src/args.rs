@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The command line.
 
+use crate::probes::Fault;
 use anyhow::{bail, ensure, Context, Result};
 use clap::{builder::PossibleValue, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -55,14 +56,22 @@ const PROBES_EXIT_STATUS: &str = "Exit status:
 #[derive(Debug, clap::Args)]
 pub struct ProbesArgs {
     /// Rounds of calls that each worker makes while one enabling lasts
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub calls: u64,
 
-    /// How long enablings come and go
+    /// One round in so many has a fork, an execve in the child, and a wait for it; 0: none
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub fork_every: u64,
+
+    /// How long to begin new rounds of enablings
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub seconds: u64,
 
-    /// How long each of these lasts
+    /// Enablings that come and go at a time, beside the one that lasts too; 0: none
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub consumers: u64,
+
+    /// How long the first of them lasts; the second twice as long, and so on
     #[arg(long, value_name = "MS", default_value_t = 100)]
     pub window_ms: u64,
 
@@ -70,9 +79,34 @@ pub struct ProbesArgs {
     #[arg(long, value_name = "SIZE", default_value = "256k")]
     pub buffer: String,
 
+    /// Rest between two switches of all buffers
+    #[arg(long, value_name = "US", default_value_t = 1000)]
+    pub switch_us: u64,
+
     /// CPUs with a worker, such as 0-3,5 [default: all online]
     #[arg(long, value_name = "LIST")]
     pub cpus: Option<CpuList>,
+
+    /// Take CPUs offline and bring them back meanwhile; workers leave and come back with them
+    #[arg(long)]
+    pub hotplug: bool,
+
+    /// Storm meanwhile, through xcall_stress.ko
+    #[arg(long)]
+    pub storm: bool,
+
+    /// Unload dtrace.ko after each round, which is refused while it is used, and load this file
+    #[arg(long, value_name = "FILE")]
+    pub reload: Option<PathBuf>,
+
+    /// First switch so many buffers of each CPU while it spins with interrupts off, kept so by
+    /// xcall_stress.ko
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub masked: u64,
+
+    /// Spoil what is read: must be found
+    #[arg(long, value_enum, default_value = "none", hide = true)]
+    pub fault: Fault,
 
     /// One JSON object on standard output instead of tables
     #[arg(long)]
@@ -85,9 +119,17 @@ pub struct WorkerArgs {
     #[arg(long)]
     pub cpu: u32,
 
-    /// How many rounds [default: until the input ends]
+    /// The descriptor of its board
     #[arg(long)]
-    pub calls: Option<u64>,
+    pub board: i32,
+
+    /// One round in so many has a fork
+    #[arg(long)]
+    pub fork_every: u64,
+
+    /// May be asked to keep its CPU
+    #[arg(long)]
+    pub holds: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -139,7 +139,7 @@ pub fn record(args: &StormArgs) -> Result<Record> {
 }
 
 /// The open device.
-struct Device(File);
+pub struct Device(File);
 
 /// The doorbells it told of.
 struct Names(Doorbells);
@@ -152,7 +152,8 @@ impl Names {
 }
 
 impl Device {
-    fn open() -> Result<Self> {
+    /// Opens it.
+    pub fn open() -> Result<Self> {
         let file = File::options().read(true).write(true).open(DEVICE);
         match file {
             Ok(file) => Ok(Self(file)),

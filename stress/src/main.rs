@@ -10,6 +10,7 @@ mod args;
 mod chart;
 mod counters;
 mod guest;
+mod hold;
 mod host;
 mod hotplug;
 mod page;

@@ -44,6 +44,19 @@ dkms status -m xcall -v "$version" -k "$release" | grep -q installed || fail "no
 cp "$kept/log/make.log" /build/make.log
 sh /repo/xtask/package/take-installed.sh "$release"
 
+say "the command"
+[ "$(command -v dtrace)" = /usr/sbin/dtrace ] || fail "no dtrace"
+dtrace -V
+ldd /usr/sbin/dtrace 2>&1 | grep -E 'statically|not a dynamic' || fail "dtrace is not static"
+! grep -q -a -e /repo/ -e /.cargo/ /usr/sbin/dtrace || fail "dtrace tells where it was built"
+zcat /usr/share/man/man8/dtrace.8.gz | grep '^\.TH dtrace 8' || fail "no manual page"
+for file in bash-completion/completions/dtrace zsh/vendor-completions/_dtrace fish/vendor_completions.d/dtrace.fish; do
+	grep -q dtrace "/usr/share/$file" || fail "no $file"
+done
+bash -n /usr/share/bash-completion/completions/dtrace || fail "completions for bash"
+! dpkg -L xcall-dkms | grep -E '/(udev|modules-load\.d|modprobe\.d|systemd)(/|$)' || fail "it changes what is loaded"
+cp /usr/sbin/dtrace /build/dtrace
+
 say "the sample, as README.Debian has it"
 cp -r /usr/share/doc/xcall-dkms/examples/xcall_sample /tmp
 make -C /tmp/xcall_sample KDIR="$headers" XCALL="/usr/src/xcall-$version" \

@@ -52,6 +52,8 @@ const ANYWHERE: &[&str] = &[
     "Unknown symbol",
     "Unknown rela relocation",
     "disagrees about version",
+    // dtrace.ko's own.
+    "dtrace: leaked",
     // Xen.
     "Panic on CPU",
     "crashed",

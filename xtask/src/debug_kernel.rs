@@ -52,7 +52,7 @@ pub fn command(args: &Args) -> Result<u8> {
     for scenario in scenario::all()? {
         if SCENARIOS.contains(&scenario.name.as_str()) && scenario.is_for(platform) {
             steps.run(&name(&scenario.name), || {
-                scenario.run(&machine, &DEBUG_KERNEL, platform, false)
+                scenario.run(&machine, &DEBUG_KERNEL, platform, "", false)
             })?;
         }
     }

@@ -28,6 +28,8 @@ const MEMBERS: &[&str] = &[
     "provider/dif",
     "provider/dof",
     "provider/interface",
+    "provider/program",
+    "provider/syscall",
     "loom-tests",
 ];
 
@@ -56,10 +58,10 @@ struct Defect {
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-struct Edit {
-    file: PathBuf,
-    find: String,
-    replace: String,
+pub(crate) struct Edit {
+    pub(crate) file: PathBuf,
+    pub(crate) find: String,
+    pub(crate) replace: String,
 }
 
 /// One line of the table.
@@ -337,7 +339,7 @@ fn edits(defect: &Defect) -> Result<Vec<Edit>> {
 }
 
 /// `text` with the edit made; what it looks for must be there exactly once.
-fn apply(text: &str, edit: &Edit) -> Result<String> {
+pub(crate) fn apply(text: &str, edit: &Edit) -> Result<String> {
     match text.matches(&edit.find).count() {
         1 => Ok(text.replacen(&edit.find, &edit.replace, 1)),
         0 => bail!("what the edit looks for is not there: {:?}", edit.find),
@@ -346,6 +348,17 @@ fn apply(text: &str, edit: &Edit) -> Result<String> {
             edit.find
         ),
     }
+}
+
+/// Makes `work` a copy with `edit` in it.
+pub(crate) fn seed(work: &Path, edit: &Edit) -> Result<()> {
+    let mut files = originals()?;
+    let path = edit.file.display().to_string();
+    let text = files
+        .get_mut(&edit.file)
+        .with_context(|| format!("{path}: no such file"))?;
+    *text = apply(text, edit).context(path)?;
+    write_changed(work, &files)
 }
 
 /// Every file of the copy, by its path in it, without a defect.

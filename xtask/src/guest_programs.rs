@@ -15,14 +15,24 @@ pub fn relay() -> Result<PathBuf> {
 
 /// All that commands may want: the stress tool, the loads it is run beside, and `dtrace`.
 pub fn all() -> Result<Vec<PathBuf>> {
+    let fuzz = package("dtrace-ioctl-fuzz")?;
     Ok(vec![
         package("stress")?,
         single_file("shootdown")?,
         single_file("calls")?,
         single_file("traps")?,
-        package("dtrace")?,
-        package("dtrace-ioctl-fuzz")?,
+        single_file("raw_tracepoint")?,
+        dtrace()?,
+        package("drive-syscalls")?,
+        fuzz.with_file_name("dtrace-kill"),
+        fuzz.with_file_name("dtrace-access"),
+        fuzz,
     ])
+}
+
+/// The command, as users get it.
+pub fn dtrace() -> Result<PathBuf> {
+    package("dtrace")
 }
 
 /// A program of one file in `xtask/guest/`.
@@ -44,6 +54,18 @@ fn single_file(name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Static, and without the places that sources lie at on this machine.
+fn flags() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let places = home.into_iter().map(|home| (home, "cargo"));
+    let places = places.chain([(repo::root(), "xcall")]);
+    let static_ = "-C target-feature=+crt-static".to_owned();
+    places.fold(static_, |flags, (place, name)| {
+        format!("{flags} --remap-path-prefix={}=/{name}", place.display())
+    })
+}
+
 fn package(package: &str) -> Result<PathBuf> {
     let folder = repo::target().join("guest");
     let mut cargo = child::command(env!("CARGO"));
@@ -57,7 +79,7 @@ fn package(package: &str) -> Result<PathBuf> {
         package,
     ]);
     cargo.arg("--target-dir").arg(&folder);
-    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    cargo.env("RUSTFLAGS", flags());
     cargo.current_dir(repo::root());
     let log = repo::logs().join(format!("{package}.log"));
     crate::progress::run(&format!("{package} for guests"), &mut cargo, &log)?;

@@ -87,6 +87,7 @@ pub fn check_make_install(machine: &Machine, kernel: &'static Kernel) -> Result<
     cache::remove_tree(&place)?;
     fs::create_dir_all(&place)?;
     copy_into(&package::sources(), &place)?;
+    copy_into(&guest_programs::dtrace()?, &place)?;
 
     let mut command = Chroot::new(&tools.cache, &tools.sysroot)?.command_in_copy("sh", &place);
     command.arg("/repo/xtask/package/make-install.sh");
@@ -108,7 +109,11 @@ fn use_in_guest(machine: &Machine, kernel: &'static Kernel, place: &Path) -> Res
         .push(built(&machine.tools, kernel, "xcall_stress.ko")?);
     let sample = place.join("xcall_sample.ko");
     boot.modules.extend(sample.exists().then_some(sample));
-    boot.copies.extend(guest_programs::all()?);
+    // The command as it was installed, in the place of ours.
+    let others = guest_programs::all()?.into_iter();
+    boot.copies
+        .extend(others.filter(|program| !program.ends_with("dtrace")));
+    boot.copies.push(place.join("dtrace"));
     vm::boot(machine, &boot)?.ended_with(0)
 }
 

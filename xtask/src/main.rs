@@ -18,6 +18,7 @@ mod debug_kernel;
 mod defects;
 mod domain;
 mod frames;
+mod fuzz;
 mod guest_programs;
 mod host;
 mod initramfs;
@@ -88,6 +89,8 @@ enum Command {
     Bench(bench::Args),
     /// Run the model checks of the engine
     Loom(loom::Args),
+    /// Fuzz what takes programs from user space: the DOF loader, the DIF validator and interpreter
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> ExitCode {
@@ -120,5 +123,6 @@ fn run(command: Command) -> Result<u8> {
         Command::Vm(args) => vm_command::command(&args),
         Command::Bench(args) => bench::command(&args).map(|()| 0),
         Command::Loom(args) => loom::command(&args).map(|()| 0),
+        Command::Fuzz(args) => fuzz::command(&args).map(|()| 0),
     }
 }

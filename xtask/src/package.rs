@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `cargo xtask package`: the Debian package xcall-dkms.
 //!
-//! It carries the Rust objects ready-made, and for dkms to compile on the user's machine the C sources.
+//! It carries the command `dtrace`, the modules' Rust objects ready-made, and for dkms to compile on the
+//! user's machine the C sources.
 //! What else is in it lies in `package/`. The same sources make the same package, to the last byte.
 
 use crate::cache;
 use crate::child;
 use crate::kernels::KERNELS;
 use crate::setup::{self, Tools};
-use crate::{build, repo, stage};
+use crate::{build, guest_programs, repo, stage};
 use anyhow::{ensure, Context, Result};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -35,8 +36,28 @@ const COMPILED: &[&str] = &[
     "xcall/kernel/module.mk",
 ];
 
-/// Beside what Kbuild needs, of use to who builds from source.
-const FOR_BUILDERS: &[&str] = &["LICENSE", "Makefile", "README.md"];
+/// Beside what Kbuild needs, of use to who builds from source; with cargo, the command too.
+const FOR_BUILDERS: &[&str] = &[
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "dtrace",
+    "loom-tests",
+    "xtask",
+];
+
+/// Pages of `docs/` for users.
+const PAGES: &[&str] = &["guide.md", "dtrace.md", "dtrace-command.md"];
+
+/// What the command writes of itself: `--generate`, and where it goes.
+const GENERATED: &[(&str, &str)] = &[
+    ("man", "usr/share/man/man8/dtrace.8"),
+    ("bash", "usr/share/bash-completion/completions/dtrace"),
+    ("zsh", "usr/share/zsh/vendor-completions/_dtrace"),
+    ("fish", "usr/share/fish/vendor_completions.d/dtrace.fish"),
+];
 
 /// Options of `cargo xtask package`.
 #[derive(clap::Args)]
@@ -76,15 +97,26 @@ pub fn make(tools: &Tools) -> Result<PathBuf> {
         )?;
     }
 
+    // Not /usr/bin: systemtap-sdt-dev has a program of that name there.
+    let command = guest_programs::dtrace()?;
+    tree.copy(&command, "usr/sbin/dtrace")?;
+    for (what, name) in GENERATED {
+        let output = Command::new(&command).args(["--generate", what]).output();
+        let output = output.with_context(|| format!("cannot start {}", command.display()))?;
+        ensure!(output.status.success(), "dtrace: {}", output.status);
+        fs::write(tree.place(name)?, output.stdout)?;
+    }
+    tree.gzip(GENERATED[0].1)?;
+
     let doc = "usr/share/doc/xcall-dkms";
     for name in ["README.Debian", "copyright", "changelog"] {
         tree.fill_in(&format!("package/debian/{name}"), &format!("{doc}/{name}"))?;
     }
-    for name in ["guide.md", "dtrace.md"] {
+    for name in PAGES {
         let page = repo::root().join("docs").join(name);
         tree.copy(&page, &format!("{doc}/{name}"))?;
     }
-    for name in ["changelog", "guide.md", "dtrace.md"] {
+    for name in PAGES.iter().chain(&["changelog"]) {
         tree.gzip(&format!("{doc}/{name}"))?;
     }
     for name in ["Kbuild", "Makefile", "xcall_sample.c"] {
@@ -173,6 +205,7 @@ fn source_archive(archive: &Path, epoch: u64) -> Result<()> {
     tar.args(["--create", "--use-compress-program=xz -T1", "--format=gnu"]);
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"]);
     tar.args(["--mode=u+w,go-w,a+rX", &format!("--mtime=@{epoch}")]);
+    tar.args(["--exclude=target", "--exclude=.*"]);
     tar.arg(format!("--transform=s,^,xcall-{VERSION}/,"));
     tar.arg("--file").arg(archive);
     tar.arg("-C").arg(&staged.folder).args(&staged.files);
@@ -266,7 +299,7 @@ impl Tree {
         Ok(output.stdout)
     }
 
-    /// Gives everything the same time, and modes that no umask has had a say in: scripts can be
+    /// Gives everything the same time, and modes that no umask has had a say in: programs can be
     /// executed.
     fn settle(&self, epoch: u64) -> Result<()> {
         let time: SystemTime = UNIX_EPOCH + Duration::from_secs(epoch);
@@ -275,13 +308,20 @@ impl Tree {
         entries.reverse();
         entries.push(self.root.clone());
         for path in entries {
-            let runs = path.is_dir() || fs::read(&path)?.starts_with(b"#!");
+            let runs = path.is_dir() || is_program(&fs::read(&path)?);
             let mode = if runs { 0o755 } else { 0o644 };
             fs::set_permissions(&path, Permissions::from_mode(mode))?;
             File::open(&path)?.set_modified(time)?;
         }
         Ok(())
     }
+}
+
+/// A script, or ELF of type EXEC or DYN.
+fn is_program(content: &[u8]) -> bool {
+    let is_elf = content.starts_with(b"\x7fELF");
+    let kind = content.get(16..18);
+    content.starts_with(b"#!") || is_elf && matches!(kind, Some([2 | 3, 0]))
 }
 
 #[cfg(test)]
@@ -309,6 +349,13 @@ mod tests {
         for name in names {
             assert!(repo::root().join(&name).is_file(), "{name}");
         }
+    }
+
+    #[test]
+    fn objects_are_no_programs() {
+        let elf = |kind: u8| [&b"\x7fELF\x02\x01\x01"[..], &[0; 9], &[kind, 0]].concat();
+        assert!(!is_program(&elf(1)) && is_program(&elf(2)) && is_program(&elf(3)));
+        assert!(is_program(b"#!/bin/sh\n") && !is_program(b"") && !is_program(b"\x7fELF"));
     }
 
     #[test]

@@ -6,7 +6,10 @@
 //!
 //! ```text
 //! # platform: native          only there          (native and xen-pv)
+//! # also: xen-pv-domu         there too           (repeatable)
 //! # append: nox2apic          kernel arguments    (none)
+//! # variant: preempt=full     with --all once more, on the first kernel and natively, with these kernel
+//! #                           arguments as well   (repeatable)
 //! # memory: 256               MiB, of a guest of a dom0      (half of the machine's)
 //! # without: XEN_RESUME       an optional API that the modules lack  (none)
 //! # load: no                  modules in /modules, not loaded  (yes)
@@ -50,7 +53,10 @@ pub struct Scenario {
     pub name: String,
     script: String,
     platform: Option<String>,
+    also: Vec<String>,
     append: String,
+    /// Kernel arguments with which it is run once more.
+    pub variants: Vec<String>,
     memory_mib: Option<u32>,
     without: Option<String>,
     like: Option<String>,
@@ -65,18 +71,20 @@ pub struct Scenario {
 impl Scenario {
     /// Whether it is for guests of that platform.
     pub fn is_for(&self, platform: Platform) -> bool {
-        match &self.platform {
+        let is_there = match &self.platform {
             Some(only) => only == platform.name(),
             None => Platform::USUAL.contains(&platform),
-        }
+        };
+        is_there || self.also.iter().any(|also| also == platform.name())
     }
 
-    /// Boots its guest; fails when the script does.
+    /// Boots its guest, with `variant` among the kernel's arguments; fails when the script does.
     pub fn run(
         &self,
         machine: &Machine,
         kernel: &'static Kernel,
         platform: Platform,
+        variant: &str,
         all: bool,
     ) -> Result<()> {
         let (word, timeout) = match all {
@@ -85,7 +93,7 @@ impl Scenario {
         };
         let program = Program::Command(format!("all={word}\n{}", self.script));
         let mut boot = Boot::new(kernel, platform, program)?;
-        boot.append.clone_from(&self.append);
+        boot.append = format!("{} {variant}", self.append).trim().to_owned();
         boot.guest_memory_mib = self.memory_mib;
         boot.modules = match &self.without {
             Some(api) => build::modules_without(&machine.tools, boot.kernel, api)?,
@@ -164,8 +172,13 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
             .with_context(|| format!("{key}: {value}: no number")),
         None => Ok(default),
     };
+    let fields_of = |key: &'static str| {
+        let all = fields.iter().filter(move |(name, _)| *name == key);
+        all.map(|(_, text)| (*text).to_owned())
+    };
     let platform = field("platform").map(str::to_owned);
-    if let Some(platform) = &platform {
+    let also: Vec<String> = fields_of("also").collect();
+    for platform in platform.iter().chain(&also) {
         let known = Platform::ALL.iter().any(|known| known.name() == platform);
         ensure!(known, "platform: {platform}: not known");
     }
@@ -177,10 +190,11 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
         ensure!(known, "without: {api}: no optional API");
     }
     let timeout = number("timeout", 300)?;
-    let ignored = fields.iter().filter(|(key, _)| *key == "ignore");
     Ok(Scenario {
         name: name.to_owned(),
         platform,
+        also,
+        variants: fields_of("variant").collect(),
         append: field("append").unwrap_or_default().to_owned(),
         memory_mib,
         without,
@@ -188,7 +202,7 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
         load: field("load") != Some("no"),
         counted: field("counted") == Some("yes"),
         status: number("status", 0)?.try_into().context("status")?,
-        ignored: ignored.map(|(_, text)| text.to_string()).collect(),
+        ignored: fields_of("ignore").collect(),
         timeout: Duration::from_secs(timeout),
         timeout_all: Duration::from_secs(number("timeout-all", timeout)?),
         script,
@@ -206,7 +220,10 @@ mod tests {
 # SPDX-License-Identifier: GPL-2.0
 # What it shows: much.
 # platform: xen-pv
+# also: xen-pv-domu
 # append: a=b c
+# variant: d=e
+# variant: f
 # memory: 256
 # without: XEN_RESUME
 # load: no
@@ -220,6 +237,8 @@ mod tests {
 ";
         let scenario = parse("x", script.to_owned()).unwrap();
         assert!(scenario.is_for(Platform::XenPv) && !scenario.is_for(Platform::Native));
+        assert!(scenario.is_for(Platform::XenPvDomu) && !scenario.is_for(Platform::XenPvh));
+        assert_eq!(scenario.variants, ["d=e", "f"]);
         assert_eq!(scenario.append, "a=b c");
         assert_eq!(scenario.memory_mib, Some(256));
         assert_eq!(scenario.without.as_deref(), Some("XEN_RESUME"));
@@ -233,7 +252,12 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_an_error() {
-        for header in ["# platform: vax\n", "# without: LUCK\n", "# memory: much\n"] {
+        for header in [
+            "# platform: vax\n",
+            "# also: vax\n",
+            "# without: LUCK\n",
+            "# memory: much\n",
+        ] {
             assert!(parse("x", header.to_owned()).is_err(), "{header}");
         }
     }
@@ -244,6 +268,8 @@ mod tests {
         assert!(anywhere.is_for(Platform::XenPv) && !anywhere.is_for(Platform::XenPvDomu));
         let there = parse("x", "# platform: xen-pv-domu\n".to_owned()).unwrap();
         assert!(there.is_for(Platform::XenPvDomu) && !there.is_for(Platform::XenPvh));
+        let too = parse("x", "# also: xen-pv-domu\n".to_owned()).unwrap();
+        assert!(too.is_for(Platform::XenPvDomu) && too.is_for(Platform::Native));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use crate::kernels::{self, Kernel, KERNELS};
 use crate::platform::Platform;
+use crate::scenario::Scenario;
 use crate::setup::{self, Machine};
 use crate::storms::{self, Weather};
 use crate::vm::Outcome;
@@ -112,20 +113,26 @@ pub fn command(args: &Args) -> Result<u8> {
                 let mut guests = weather.by_guest().into_iter();
                 guests.try_for_each(|weather| guest(machine()?, &weather).map(drop))
             })?;
+            let everything = args.all || args.only.is_some();
             // Each takes a guest of its own; the first kernel stands for the others here.
-            let wanted = args.all || args.only.is_some() || series == KERNELS[0].series;
+            let wanted = everything || series == KERNELS[0].series;
             for scenario in scenarios
                 .iter()
                 .filter(|scenario| wanted && scenario.is_for(platform))
             {
                 let name = format!("{} {series} {}", scenario.name, platform.name());
                 steps.run(&name, || {
-                    scenario.run(machine()?, kernel, platform, args.all)
+                    scenario.run(machine()?, kernel, platform, "", args.all)
                 })?;
+                for variant in variants(scenario, platform, kernel, everything) {
+                    let name = format!("{} {variant} {series} native", scenario.name);
+                    steps.run(&name, || {
+                        scenario.run(machine()?, kernel, platform, variant, args.all)
+                    })?;
+                }
             }
-            let every_api = args.all || args.only.is_some();
             let tried =
-                |api: &&without::Api| wanted && !args.quick && api.is_tried(platform, every_api);
+                |api: &&without::Api| wanted && !args.quick && api.is_tried(platform, everything);
             for api in without::APIS.iter().filter(tried) {
                 let name = format!("without {} {series} {}", api.name, platform.name());
                 steps.run(&name, || {
@@ -146,6 +153,21 @@ pub fn command(args: &Args) -> Result<u8> {
         print!("{}", table::render(without::HEADER, &left));
     }
     Ok(steps.close())
+}
+
+/// The variants of a scenario that are run there: natively on the first kernel, none but with `--all`
+/// or when steps are named.
+fn variants<'s>(
+    scenario: &'s Scenario,
+    platform: Platform,
+    kernel: &Kernel,
+    everything: bool,
+) -> &'s [String] {
+    let first = kernel.series == KERNELS[0].series;
+    match everything && first && platform == Platform::Native {
+        true => &scenario.variants,
+        false => &[],
+    }
 }
 
 /// Whether that kernel is stormed there.

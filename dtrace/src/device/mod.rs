@@ -47,6 +47,9 @@ pub trait Device {
     /// What a record of this aggregation looks like.
     fn aggregation(&self, id: u32) -> io::Result<Aggregation>;
 
+    /// A format string that a record's description names by its number.
+    fn format(&self, number: u16) -> io::Result<String>;
+
     /// The options in force, those that are set.
     fn options(&self) -> io::Result<Vec<(OptionId, u64)>>;
 

@@ -9,7 +9,7 @@ use dtrace_interface::conf::Configuration;
 use dtrace_interface::options::{OptionId, UNSET};
 use dtrace_interface::probe::ProbeDescription;
 use dtrace_interface::record::{
-    AggregationDescription, EnabledProbeDescription, RecordDescription,
+    AggregationDescription, EnabledProbeDescription, FormatDescription, RecordDescription,
 };
 use dtrace_interface::refusal::Refusal;
 use dtrace_interface::status::Status;
@@ -24,6 +24,9 @@ const PARTS: u32 = 16;
 
 /// Parts of a record that are believed.
 const MOST_PARTS: u32 = 1024;
+
+/// Bytes of a format, its NUL included: DOF has no longer ones (`dof::limits`).
+const FORMAT_ROOM: usize = 4096;
 
 /// Bytes of all options as DOF, and some more.
 const OPTIONS_ROOM: usize = 4096;
@@ -72,7 +75,7 @@ impl Node {
         }
         // SAFETY: the descriptor is open; the number is of a structure of so many bytes, to which the
         // kernel writes integers, and `words` has at least that many. Of the structures used here only
-        // a buffer's description names further memory: `snapshot` argues for it.
+        // a buffer's and a format's description name further memory: `snapshot` and `format` argue for it.
         let answer = unsafe { libc::ioctl(self.file.as_raw_fd(), number as _, words.as_mut_ptr()) };
         for (chunk, word) in bytes.chunks_mut(8).zip(&words) {
             chunk.copy_from_slice(&word.to_ne_bytes()[..chunk.len()]);
@@ -238,6 +241,23 @@ impl Device for Node {
             size: said.size,
             records,
         })
+    }
+
+    fn format(&self, number: u16) -> io::Result<String> {
+        let mut room = vec![0_u8; FORMAT_ROOM];
+        let mut said = FormatDescription {
+            string: room.as_mut_ptr() as u64,
+            length: FORMAT_ROOM as u32,
+            format: number,
+            ..FormatDescription::ZERO
+        };
+        // The kernel writes there as much as `length` says at most: `ask_bytes` argues for the rest.
+        self.ask(ioctl::FORMAT, &mut said)?;
+        // Longer than there was room for: it would not have passed ENABLE.
+        if said.length as usize > FORMAT_ROOM {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(text(&room))
     }
 
     fn options(&self) -> io::Result<Vec<(OptionId, u64)>> {

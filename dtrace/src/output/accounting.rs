@@ -21,9 +21,11 @@ const COUNTS: [Count; 8] = [
 ];
 
 /// Those that the kernel does not tell by CPU.
-const TOTALS: [Count; 3] = [
+const TOTALS: [Count; 5] = [
     ("aggregation-drops", |a| a.aggregation_drops),
     ("dynamic-drops", |a| a.dynamic_drops),
+    ("rinsing-drops", |a| a.dynamic_rinsing_drops),
+    ("dirty-drops", |a| a.dynamic_dirty_drops),
     ("switches", |a| a.switches),
 ];
 

@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `--json`: one object a line, whose `type` says what it is.
 
-use super::tables::{distribution, single};
+use super::tables::{distribution, formatted, single};
 use super::{Output, Sorting};
 use crate::aggregation::Table;
 use crate::device::{Buffer, Probe};
-use crate::event::{Event, Record};
+use crate::event::{Event, Printed, Record};
 use crate::fields::Field;
 use crate::program::Clause;
 use crate::record::Value;
+use crate::symbols::Symbols;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::io::{self, Write};
 
 /// The form of `--json`.
 #[derive(Debug, Default)]
-pub struct Json;
+pub struct Json {
+    symbols: Symbols,
+}
+
+impl Json {
+    /// `symbols` are for formats: what is recorded has addresses.
+    pub fn new(symbols: Symbols) -> Self {
+        Self { symbols }
+    }
+}
 
 /// A line of output.
 #[derive(serde::Serialize)]
@@ -30,6 +40,11 @@ pub(crate) enum Line<'a> {
         probe: Named<'a>,
         #[serde(skip_serializing_if = "Values::is_empty")]
         values: Values<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        printf: Option<String>,
+    },
+    Printa {
+        text: String,
     },
     Drops {
         kind: &'a str,
@@ -149,18 +164,20 @@ pub(crate) fn probe(probe: &Probe, out: &mut dyn Write) -> io::Result<()> {
     line(&Line::Probe { probe }, out)
 }
 
-fn record<'a>(record: &Record<'a>) -> Line<'a> {
+fn record<'a>(record: &Record<'a>, symbols: &Symbols) -> Line<'a> {
     Line::Record {
         cpu: record.cpu,
         probe: (&*record.enabled.probe).into(),
         values: Values(record.values().collect()),
+        printf: record.printed(symbols),
     }
 }
 
 impl Output for Json {
     fn event(&mut self, event: &Event<'_>, out: &mut dyn Write) -> io::Result<()> {
         let told = match event {
-            Event::Record(told) => record(told),
+            Event::Record(told) => record(told, &self.symbols),
+            Event::Printed(_) => return Ok(()),
             Event::Drops(drops) => Line::Drops {
                 kind: drops.kind.name(),
                 cpu: drops.cpu,
@@ -186,6 +203,21 @@ impl Output for Json {
             Event::Exit(status) => Line::Exit { status: *status },
         };
         line(&told, out)
+    }
+
+    fn printed(
+        &mut self,
+        printed: &Printed<'_>,
+        sorting: Sorting,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        match printed.format {
+            None => self.table(None, printed.table, sorting, out),
+            Some(format) => {
+                let text = formatted(printed.table, format, sorting);
+                line(&Line::Printa { text }, out)
+            }
+        }
     }
 
     fn table(

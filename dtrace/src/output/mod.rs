@@ -13,7 +13,7 @@ pub use json::Json;
 pub use text::Text;
 
 use crate::aggregation::Table;
-use crate::event::Event;
+use crate::event::{Event, Printed};
 use crate::program::Clause;
 use std::io::{self, Write};
 
@@ -24,6 +24,22 @@ pub trait Output {
     /// # Errors
     /// The writer's.
     fn event(&mut self, event: &Event<'_>, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Shows an aggregation that a program prints.
+    ///
+    /// # Errors
+    /// The writer's.
+    fn printed(
+        &mut self,
+        printed: &Printed<'_>,
+        sorting: Sorting,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        match printed.format {
+            None => tables::text(printed.table, sorting, out),
+            Some(format) => write!(out, "{}", tables::formatted(printed.table, format, sorting)),
+        }
+    }
 
     /// Shows an aggregation, sorted as asked: as text, unless a form has its own.
     ///

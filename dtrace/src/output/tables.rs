@@ -4,7 +4,9 @@
 use super::text::shown;
 use super::{line, Sorting};
 use crate::aggregation::{average, deviation, Table};
+use crate::format::{Aggregated, Format, Given};
 use crate::record::Value;
+use crate::symbols::Symbols;
 use dtrace_interface::action::ActionKind;
 use dtrace_interface::aggregation::{quantize_value, Linear};
 use std::fmt::Write as _;
@@ -36,6 +38,29 @@ pub(super) fn text(table: &Table, sorting: Sorting, out: &mut dyn Write) -> io::
         }
     }
     Ok(())
+}
+
+/// All entries, each as a format shows it.
+pub(super) fn formatted(table: &Table, format: &Format, sorting: Sorting) -> String {
+    let mut text = String::new();
+    for (key, words) in table.sorted(sorting.by_key, sorting.reverse) {
+        let keys = key.iter().map(|value| Given {
+            value: value.clone(),
+            bytes: &[],
+        });
+        let keys: Vec<Given<'_>> = keys.collect();
+        let value = match distribution(table, words) {
+            Some(rows) => {
+                let mut shown = b"\n".to_vec();
+                // A vector takes all there is.
+                let _ = bars(&rows, &mut shown);
+                Aggregated::Distribution(String::from_utf8_lossy(&shown).into_owned())
+            }
+            None => Aggregated::Number(single(table, words)),
+        };
+        format.render(&keys, Some(&value), &Symbols::default(), &mut text);
+    }
+    text
 }
 
 fn key_text(key: &[Value]) -> String {

@@ -37,7 +37,7 @@ impl Text {
             line(&text, out)?;
         }
         if self.quiet {
-            return quiet(record, out);
+            return quiet(record, &self.symbols, out);
         }
         let probe = &record.enabled.probe;
         let what = format!("{}:{}", probe.name.function, probe.name.name);
@@ -57,7 +57,7 @@ impl Output for Text {
 }
 
 /// Values alone, a record a line.
-fn quiet(record: &Record<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn quiet(record: &Record<'_>, symbols: &Symbols, out: &mut dyn Write) -> io::Result<()> {
     let values = record.values().map(|(_, value)| match &value {
         Value::Stack(frames) => frames
             .iter()
@@ -67,9 +67,12 @@ fn quiet(record: &Record<'_>, out: &mut dyn Write) -> io::Result<()> {
         value => shown(value),
     });
     let values: Vec<String> = values.collect();
-    match values.is_empty() {
-        true => Ok(()),
-        false => writeln!(out, "{}", values.join(" ")),
+    let values = values.join(" ");
+    // A format says itself where lines end.
+    match record.printed(symbols) {
+        Some(printed) => write!(out, "{values}{printed}"),
+        None if values.is_empty() => Ok(()),
+        None => writeln!(out, "{values}"),
     }
 }
 
@@ -87,7 +90,10 @@ pub(super) fn finish(
             value => column(field, &shown(&value), text),
         }
     }
-    line(text, out)?;
+    match record.printed(symbols) {
+        Some(printed) => writeln!(out, "{text} {printed}")?,
+        None => line(text, out)?,
+    }
     for frames in stacks {
         for frame in frames {
             let name = symbols.name(frame).unwrap_or_else(|| format!("{frame:#x}"));

@@ -57,6 +57,7 @@ pub struct Played {
     pub drops: RefCell<Vec<u64>>,
     pub stopped: Cell<bool>,
     options: RefCell<Vec<(OptionId, u64)>>,
+    formats: RefCell<Vec<String>>,
     enablings: RefCell<Vec<Enabling>>,
     aggregations: RefCell<Vec<Aggregating>>,
     principal: RefCell<Vec<Vec<u8>>>,
@@ -84,6 +85,7 @@ impl Played {
             forced: Vec::new(),
             stopped: false.into(),
             options: Vec::new().into(),
+            formats: Vec::new().into(),
             enablings: Vec::new().into(),
             aggregations: Vec::new().into(),
         }
@@ -170,7 +172,11 @@ fn evaluate(object: &Object, variables: Variables<'_>) -> Is {
 }
 
 /// Places parts one after the other, from byte `from`.
-fn place(actions: &[Action<'_>], from: u32) -> (u32, Vec<(RecordDescription, Option<Object>)>) {
+fn place(
+    actions: &[Action<'_>],
+    from: u32,
+    formats: &mut Vec<String>,
+) -> (u32, Vec<(RecordDescription, Option<Object>)>) {
     let mut at = from;
     let mut parts = Vec::new();
     for action in actions {
@@ -184,7 +190,12 @@ fn place(actions: &[Action<'_>], from: u32) -> (u32, Vec<(RecordDescription, Opt
         };
         let alignment = if returns.is_by_ref() { 1 } else { size.min(8) };
         at = at.next_multiple_of(alignment);
+        if let Some(format) = action.format {
+            formats.push(String::from_utf8(format.to_vec()).unwrap());
+        }
+        let format = action.format.map_or(0, |_| formats.len());
         let part = RecordDescription {
+            format: format as u16,
             action: action.kind.raw(),
             size,
             offset: at,
@@ -237,6 +248,7 @@ impl Device for Played {
                 .options()
                 .filter_map(|o| OptionId::from_raw(o.option.raw()).map(|id| (id, o.value))),
         );
+        let mut formats = self.formats.borrow_mut();
         let mut count = 0;
         for ecb in program.ecbs() {
             let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -258,10 +270,10 @@ impl Device for Played {
             });
             for probe in matched {
                 let mut enablings = self.enablings.borrow_mut();
-                let (size, parts) = place(&actions[..records], 4);
+                let (size, parts) = place(&actions[..records], 4, &mut formats);
                 let aggregation = aggregating.map(|at| {
                     let mut all = self.aggregations.borrow_mut();
-                    let (size, parts) = place(&actions[records..=at], 4);
+                    let (size, parts) = place(&actions[records..=at], 4, &mut formats);
                     let epid = enablings.len() as u32 + 1;
                     all.push(Aggregating { epid, size, parts });
                     all.len() - 1
@@ -320,6 +332,12 @@ impl Device for Played {
             size: found.size,
             records: descriptions(&found.parts),
         })
+    }
+
+    fn format(&self, number: u16) -> io::Result<String> {
+        let formats = self.formats.borrow();
+        let found = formats.get(usize::from(number).wrapping_sub(1));
+        found.cloned().ok_or_else(no_such)
     }
 
     fn options(&self) -> io::Result<Vec<(OptionId, u64)>> {

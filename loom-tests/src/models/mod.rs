@@ -16,6 +16,7 @@ mod reuse;
 mod ring_again;
 mod send_drain;
 mod statistics;
+mod tasks;
 mod tree;
 mod variables;
 mod withdraw;
@@ -147,6 +148,7 @@ pub fn all() -> Vec<Model> {
         probe_enabling::models(),
         probe_nested::models(),
         variables::models(),
+        tasks::models(),
     ]
     .concat()
 }

@@ -20,6 +20,12 @@ pub fn models() -> Vec<Model> {
             None,
         ),
         firing_model(
+            "probe_enable_between",
+            "a consumer's second clause comes before another's while both fire: the other has every record",
+            enable_between,
+            None,
+        ),
+        firing_model(
             "probe_go",
             "GO while the probe fires: a firing finds all that it needs, or is counted as inactive",
             go,
@@ -60,6 +66,20 @@ fn enable(_: Option<Point>) {
     assert!(probes.control.framework().is_enabled(PROBE));
     let counts = probes.control.counts(second, 1, Some(0)).unwrap();
     assert_eq!(counts.hits, counts.inactive);
+}
+
+fn enable_between(_: Option<Point>) {
+    let mut probes = Probes::new();
+    // Not tracing yet.
+    let first = probes.consumer();
+    let second = probes.consumer();
+    probes.control.go(second).unwrap();
+    let cpu = probes.fires(None, &[10]);
+    probes.enable(first);
+    probes.join(cpu);
+    assert_eq!(probes.snapshot(second), [10]);
+    let later = probes.control.counts(first, 2, Some(0)).unwrap();
+    assert_eq!(later.hits, later.inactive);
 }
 
 fn go(_: Option<Point>) {

@@ -5,8 +5,9 @@
 use crate::address::Window;
 use crate::fault::{FaultKind, Trouble};
 use crate::instruction::Space;
-use crate::machine::{Tokens, Tuple};
 use crate::memory::{Access, Bytes};
+use crate::progress::Tokens;
+use crate::tuple::Tuple;
 use crate::{path, text, Environment};
 use dtrace_interface::subroutine::Subroutine;
 

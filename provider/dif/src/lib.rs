@@ -23,18 +23,28 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+mod arithmetic;
+mod built_in;
 mod call;
+mod comparison;
+mod dynamic;
 mod environment;
 mod fault;
+mod in_place;
 mod instruction;
+mod key;
 mod machine;
 mod memory;
 mod object;
 mod path;
+mod plain;
 mod primitive;
+mod progress;
+mod step;
 mod store;
 mod subroutine;
 mod text;
+mod tuple;
 mod validate;
 pub mod variables;
 
@@ -44,12 +54,15 @@ pub use fault::{Fault, FaultKind};
 pub use instruction::{
     Binary, Condition, Instruction, Register, Scope, Space, Undecodable, Width, REGISTERS,
 };
-pub use machine::{Machine, Progress, Tuple, TUPLE_DEPTH};
+pub use machine::Machine;
 pub use memory::{Memory, MAX_TOUCHED};
 pub use object::{Needs, Object, Program};
+pub use plain::{plain, Plain};
 pub use primitive::Word;
+pub use progress::Progress;
 pub use store::{Drops, Found, Shape, Store, HEADER_WORDS};
 pub use subroutine::is_supported;
+pub use tuple::{Tuple, TUPLE_DEPTH};
 pub use validate::{validate, Limits, Place, Reason, Refusal, MAX_RESULT, MAX_STRSIZE};
 pub use variables::Declarations;
 

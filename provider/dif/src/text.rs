@@ -4,8 +4,8 @@
 use crate::address::Window;
 use crate::fault::{FaultKind, Trouble};
 use crate::instruction::Space;
-use crate::machine::Tokens;
 use crate::memory::{Access, Bytes};
+use crate::progress::Tokens;
 use crate::Environment;
 
 /// A string that is being made in free scratch. Nothing else may take scratch meanwhile.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Checks an object before it may run. Time is linear in its size.
 
+use crate::built_in;
 use crate::instruction::{Instruction, Register, Scope, Undecodable, REGISTERS};
 use crate::object::{Needs, Object, Program};
 use crate::store;
@@ -72,6 +73,8 @@ pub enum Reason {
     String(u16),
     /// No such built-in variable.
     NoBuiltIn(u16),
+    /// A built-in variable that is not there here.
+    NoVariable(BuiltIn),
     /// A built-in variable is written.
     BuiltInWritten(u16),
     /// A variable that no object declared in this scope as this kind.
@@ -119,6 +122,10 @@ impl fmt::Display for Reason {
             Self::Integer(index) => write!(f, "no integer {index} in the table"),
             Self::String(offset) => write!(f, "no string at {offset} in the table"),
             Self::NoBuiltIn(number) => write!(f, "no built-in variable {number:#x}"),
+            Self::NoVariable(variable) if variable.is_array() => {
+                write!(f, "{}[] is not supported", variable.name())
+            }
+            Self::NoVariable(variable) => write!(f, "{} is not supported", variable.name()),
             Self::BuiltInWritten(number) => write!(f, "writes built-in variable {number:#x}"),
             Self::Undeclared(scope, number) => {
                 write!(f, "{scope} variable {number:#x} is not declared so")
@@ -253,6 +260,9 @@ fn check_instruction(
         Instruction::LoadArray {
             scope, variable, ..
         } => match BuiltIn::from_raw(u16::from(variable)) {
+            Some(built_in) if scope == Scope::Global && !built_in::is_known(built_in) => {
+                Err(Reason::NoVariable(built_in))
+            }
             Some(_) if scope == Scope::Global => Ok(()),
             _ => Err(Reason::Array(scope, variable)),
         },
@@ -261,6 +271,9 @@ fn check_instruction(
             variable,
             ..
         } if variable < OTHER_USER_BASE => match BuiltIn::from_raw(variable) {
+            Some(built_in) if !built_in.is_array() && !built_in::is_known(built_in) => {
+                Err(Reason::NoVariable(built_in))
+            }
             Some(built_in) if !built_in.is_array() => Ok(()),
             _ => Err(Reason::NoBuiltIn(variable)),
         },

@@ -101,6 +101,22 @@ pub enum BadDeclaration {
     TooMany,
 }
 
+impl BadDeclaration {
+    /// Without the number that was wrong.
+    pub fn why(&self) -> &'static str {
+        match self {
+            Self::Kind(_) => "no such kind of variables",
+            Self::Scope(_) => "no such scope",
+            Self::Type(_) => "no such kind of types",
+            Self::Number(_) => "no variable has this number",
+            Self::LocalArray => "an array cannot be clause-local",
+            Self::Size(_) => "a size that its type cannot have",
+            Self::Conflict => "declared before with another kind or type",
+            Self::TooMany => "too many variables",
+        }
+    }
+}
+
 impl fmt::Display for BadDeclaration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

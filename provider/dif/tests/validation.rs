@@ -231,6 +231,10 @@ fn built_ins() {
     let store = Code::new().indexed(Stgs, 0x101, 1).ret(1);
     assert_eq!(reason(store), Reason::BuiltInWritten(0x101));
     let array = |opcode, number| Code::new().op(opcode, number, 0, 1).ret(1);
+    assert_eq!(
+        reason(array(Ldga, 1)).to_string(),
+        "regs[] is not supported"
+    );
     assert_eq!(reason(array(Ldga, 3)), Reason::Array(Scope::Global, 3));
     assert_eq!(reason(array(Ldta, 0)), Reason::Array(Scope::Thread, 0));
 }

@@ -7,7 +7,7 @@ plain! {
     /// Every firing of an ECB counts as one of `records`, `drops`, `predicate_false`,
     /// `self_filtered`, `inactive` and `errors`, so `hits` is their sum: taken while probes fire it
     /// may be ahead by the firings under way, at most one for each level of nesting on each CPU.
-    pub struct Accounting: 104 {
+    pub struct Accounting: 120 {
         /// In: bytes of this structure. Another size is refused with EINVAL.
         0 size: u32,
         /// In: which CPU, or [`CPU_ALL`](crate::CPU_ALL).
@@ -35,9 +35,13 @@ plain! {
         72 nested: u64,
         /// Entries that found their aggregation buffer full.
         80 aggregation_drops: u64,
-        /// Dynamic variables dropped, for any reason.
+        /// Dynamic variables of the consumer dropped: no room.
         88 dynamic_drops: u64,
+        /// Dynamic variables dropped: all free ones on the rinsing list.
+        96 dynamic_rinsing_drops: u64,
+        /// Dynamic variables dropped: all free ones on the dirty list.
+        104 dynamic_dirty_drops: u64,
         /// Times the consumer took over a buffer's half.
-        96 switches: u64,
+        112 switches: u64,
     }
 }

@@ -82,3 +82,23 @@ plain! {
         14 pad: u16,
     }
 }
+
+/// Writes a number into its place in a record, in as many bytes as there are: little-endian, the lower
+/// ones first, zeros behind the eighth. Any context.
+#[inline]
+pub fn write_number(value: u64, into: &mut [u8]) {
+    let bytes = value.to_le_bytes();
+    match into.len() {
+        8 => into.copy_from_slice(&bytes),
+        4 => into.copy_from_slice(&(value as u32).to_le_bytes()),
+        _ => write_other(bytes, into),
+    }
+}
+
+#[inline(never)]
+fn write_other(bytes: [u8; 8], into: &mut [u8]) {
+    into.fill(0);
+    for (to, from) in into.iter_mut().zip(bytes) {
+        *to = from;
+    }
+}

@@ -40,8 +40,24 @@ numbered! {
         Uid = 0x11e, "uid";
         Gid = 0x11f, "gid";
         Errno = 0x120, "errno";
-        /// D's `curcpu`: address of a structure that begins with the CPU's number.
+        /// D's `curcpu`: address of a [`CpuInfo`], for as long as the firing lasts.
         Curcpu = 0x121, "curcpu";
+    }
+}
+
+plain! {
+    /// What `curcpu` points to: D's `cpuinfo_t`. `cpu` is `curcpu->cpu_id`.
+    pub struct CpuInfo: 24 {
+        /// Number of the CPU.
+        0 cpu_id: u32,
+        /// Processor set; 0.
+        4 cpu_pset: u32,
+        /// Chip.
+        8 cpu_chip: u32,
+        /// Locality group: the NUMA node.
+        12 cpu_lgrp: u32,
+        /// 0
+        16 cpu_info: u64,
     }
 }
 

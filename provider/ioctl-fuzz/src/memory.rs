@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Memory for arguments: what the kernel writes hits nothing of ours, and the end of it is an edge.
 
+use crate::programs;
 use crate::random::Random;
 use dtrace_interface::dof::Header;
 use dtrace_interface::{ioctl, Plain};
@@ -33,7 +34,8 @@ pub struct Arena {
 }
 
 impl Arena {
-    pub fn new() -> Self {
+    /// All zero.
+    pub fn map() -> Self {
         let flags = PRIVATE_ANONYMOUS_NORESERVE;
         // SAFETY: a new mapping, wherever.
         let start = unsafe { sys::mmap(std::ptr::null_mut(), SIZE + GUARD, NONE, flags, -1, 0) };
@@ -64,9 +66,9 @@ impl Arena {
     fn nowhere(&self, random: &mut Random) -> u64 {
         match random.below(4) {
             0 => random.odd(),
-            1 => 0xffff_8880_0000_0000 + random.next() % (1 << 30),
+            1 => 0xffff_8880_0000_0000 + random.any() % (1 << 30),
             2 => self.address(SIZE),
-            _ => u64::MAX - random.next() % 4096,
+            _ => u64::MAX - random.any() % 4096,
         }
     }
 
@@ -90,7 +92,7 @@ impl Arena {
                 0 => self.address(4096 + random.below(SIZE - 4096)),
                 1 => self.nowhere(random),
                 2 | 3 => random.odd(),
-                4 => (random.next() % 5) | ((random.next() % 3) << 32),
+                4 => (random.any() % 5) | ((random.any() % 3) << 32),
                 5 => 4096 | (1 << 32),
                 _ => 0,
             };
@@ -118,13 +120,26 @@ impl Arena {
         self.address(place)
     }
 
-    /// A program, spoilt or not.
+    /// An entry for poll: any event of a file.
+    pub fn poll(&mut self, file: u32) -> u64 {
+        let place = 16_384;
+        self.write(place, &file.to_ne_bytes());
+        self.write(place + 4, &[0xff; 4]);
+        self.address(place)
+    }
+
+    /// A program: its file spoilt or not, or its objects.
     pub fn program(&mut self, random: &mut Random, programs: &[Vec<u8>]) -> u64 {
         if random.below(20) == 0 {
             return self.nowhere(random);
         }
-        let mut bytes = programs[random.below(programs.len())].clone();
-        let spoilt = [0, 0, 1, 2, 8][random.below(5)];
+        let (mut bytes, spoilt) = match random.below(2) {
+            0 => (programs::spoilt(random), 0),
+            _ => {
+                let bytes = programs[random.below(programs.len())].clone();
+                (bytes, [0, 0, 1, 2, 8][random.below(5)])
+            }
+        };
         for _ in 0..spoilt {
             let at = match random.below(3) {
                 0 => random.below(Header::SIZE),
@@ -132,7 +147,7 @@ impl Arena {
             };
             match random.below(3) {
                 0 => bytes[at] ^= 1 << random.below(8),
-                1 => bytes[at] = random.next() as u8,
+                1 => bytes[at] = random.any() as u8,
                 _ => {
                     let value = random.odd().to_ne_bytes();
                     for (byte, value) in bytes[at..].iter_mut().zip(value) {

@@ -12,7 +12,7 @@ impl Random {
     }
 
     /// Any number but 0.
-    pub fn next(&mut self) -> u64 {
+    pub fn any(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -21,12 +21,12 @@ impl Random {
 
     /// A number less than `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        (self.next() >> 16) as usize % end.max(1)
+        (self.any() >> 16) as usize % end.max(1)
     }
 
     /// A number of the kind that finds errors: small, large, at an edge.
     pub fn odd(&mut self) -> u64 {
-        let next = self.next();
+        let next = self.any();
         match self.below(6) {
             0 => next % 8,
             1 => next % 4096,

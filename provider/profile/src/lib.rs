@@ -68,6 +68,19 @@ impl Timer {
         Self::checked(number.checked_mul(unit_ns)?, everywhere)
     }
 
+    /// The probe that a pattern of provider, module, function and name names, if it is one of this provider's:
+    /// no globs in its name.
+    pub fn named([provider, module, function, name]: [&[u8]; 4]) -> Option<Self> {
+        let is_ours = matches!(provider, b"" | b"profile");
+        // Its probes have no module and no function.
+        let is_ours = is_ours
+            && [module, function]
+                .iter()
+                .all(|part| matches!(**part, [] | [b'*']));
+        let name = core::str::from_utf8(name).ok().filter(|_| is_ours)?;
+        Self::parse(name)
+    }
+
     fn checked(period_ns: u64, everywhere: bool) -> Option<Self> {
         // The kernel's timers take signed numbers.
         let fits = (SHORTEST_NS..=i64::MAX as u64).contains(&period_ns);
@@ -114,6 +127,23 @@ mod tests {
             "probe-1",
         ] {
             assert_eq!(Timer::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_name_a_probe() {
+        let named = |parts: [&'static str; 4]| Timer::named(parts.map(str::as_bytes));
+        let tick = Timer::parse("tick-7ms");
+        assert_eq!(named(["profile", "", "", "tick-7ms"]), tick);
+        assert_eq!(named(["", "*", "", "tick-7ms"]), tick);
+        for other in [
+            ["syscall", "", "", "tick-7ms"],
+            ["profile", "m", "", "tick-7ms"],
+            ["profile", "", "f", "tick-7ms"],
+            ["profile", "", "", "tick-*"],
+            ["profile", "", "", ""],
+        ] {
+            assert_eq!(named(other), None, "{other:?}");
         }
     }
 

@@ -6,20 +6,57 @@ use crate::firing::Firing;
 use crate::state::{Scopes, State};
 use core::fmt;
 use core::marker::PhantomData;
-use dif::{validate, Environment, Limits, Machine, Memory, Needs, Object, Refusal};
+use dif::{plain, validate, Plain};
+use dif::{
+    BuiltIn, Environment, FaultKind, Instruction, Limits, Machine, Memory, Needs, Object, Refusal,
+};
 use dof::Difo;
 use dtrace_interface::dif::{DifType, Variable};
+use dtrace_interface::record::write_number;
 use dtrace_provider::memory::{List, OutOfMemory};
-use dtrace_provider::{Error, Expression, Fault, Site};
+use dtrace_provider::{Error, Expression, Fault, Options, Site};
 
 /// A checked DIF object, run in the environment `E` of a machine.
 pub struct Program<E> {
     instructions: List<u32>,
+    /// The same, decoded: empty if it is not run by the interpreter.
+    code: List<Instruction>,
     integers: List<u64>,
     strings: List<u8>,
     variables: List<Variable>,
     return_type: DifType,
+    form: Form,
     _environment: PhantomData<fn(E)>,
+}
+
+/// How it is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// By the interpreter.
+    Code,
+    /// It says one of the probe's arguments.
+    Argument(u8),
+    /// It says the process.
+    Process,
+    /// It says another built-in variable.
+    BuiltIn(BuiltIn),
+    /// It says a number.
+    Integer(u64),
+}
+
+impl Form {
+    fn of(object: &Object<'_>) -> Self {
+        let first = BuiltIn::Arg0.raw();
+        match plain(object) {
+            None => Self::Code,
+            Some(Plain::Integer(number)) => Self::Integer(number),
+            Some(Plain::BuiltIn(BuiltIn::Pid)) => Self::Process,
+            Some(Plain::BuiltIn(built_in)) => match built_in.raw().checked_sub(first) {
+                Some(index @ 0..10) => Self::Argument(index as u8),
+                _ => Self::BuiltIn(built_in),
+            },
+        }
+    }
 }
 
 /// Why an object becomes no program.
@@ -50,12 +87,14 @@ impl<E> Program<E> {
     /// Copies and checks an object, with the option `strsize` as it is now: it is checked again when
     /// tracing begins. Task context.
     pub fn new(difo: &Difo<'_>, strsize: u32) -> Result<Self, Unfit> {
-        let program = Self {
+        let mut program = Self {
             instructions: collected(difo.instructions.iter())?,
+            code: List::new(),
             integers: collected(difo.integers.iter())?,
             strings: List::copied(difo.strings)?,
             variables: collected(difo.variables.iter())?,
             return_type: difo.return_type,
+            form: Form::Code,
             _environment: PhantomData,
         };
         let mut scopes = Scopes::default();
@@ -67,6 +106,10 @@ impl<E> Program<E> {
             ..Limits::default()
         };
         validate(program.object(), &scopes.declared(), &limits).map_err(Unfit::Dif)?;
+        program.form = Form::of(&program.object());
+        if program.form == Form::Code {
+            program.code = decoded(&program.object())?;
+        }
         Ok(program)
     }
 
@@ -91,6 +134,17 @@ fn collected<T>(values: impl ExactSizeIterator<Item = T>) -> Result<List<T>, Out
     Ok(list)
 }
 
+/// The instructions of a validated object.
+fn decoded(object: &Object<'_>) -> Result<List<Instruction>, Unfit> {
+    let mut code = List::new();
+    code.reserve(object.instructions.len())?;
+    for instruction in object.decoded() {
+        let instruction = instruction.map_err(|_| Unfit::Other(Error::Invalid))?;
+        code.push(instruction)?;
+    }
+    Ok(code)
+}
+
 /// A fault as the framework tells it.
 fn told(fault: dif::Fault) -> Fault {
     Fault {
@@ -101,7 +155,34 @@ fn told(fault: dif::Fault) -> Fault {
     }
 }
 
+/// A fault of the first instruction.
+fn of_load(kind: FaultKind) -> Fault {
+    told(dif::Fault {
+        kind,
+        instruction: 0,
+        address: 0,
+    })
+}
+
 impl<E: Environment + Send + 'static> Program<E> {
+    /// Its value, if that takes no interpreter.
+    fn number(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Option<Result<u64, Fault>> {
+        match self.form {
+            Form::BuiltIn(built_in) => Some(Self::built_in(built_in, site, cpu)),
+            Form::Process => Some(cpu.machine.number(BuiltIn::Pid, 0).map_err(of_load)),
+            _ => self.plain(site.args, 0).map(Ok),
+        }
+    }
+
+    fn built_in(built_in: BuiltIn, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
+        let mut firing = Firing {
+            site,
+            machine: &mut cpu.machine,
+            timestamp: &mut cpu.timestamp,
+        };
+        firing.number(built_in, 0).map_err(of_load)
+    }
+
     /// Runs it, and `then` with its value while the memory it may refer to is there.
     fn run<R>(
         &self,
@@ -134,6 +215,7 @@ impl<E: Environment + Send + 'static> Program<E> {
         };
         // What it needs was seen to when the variables were made.
         let program = dif::Program::from_validated(self.object(), Needs::default());
+        let program = program.with_code(&self.code);
         let result = machine
             .run(&program, &mut firing)
             .and_then(|value| then(&mut machine, &program, &mut firing, value));
@@ -150,6 +232,24 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         self.return_type
     }
 
+    fn agree(options: &Options, programs: &mut dyn Iterator<Item = &Self>) -> Result<(), Error> {
+        State::agree(options, programs)
+    }
+
+    fn is_plain(&self) -> bool {
+        !matches!(self.form, Form::Code | Form::BuiltIn(_))
+    }
+
+    #[inline(always)]
+    fn plain(&self, args: &[u64; 10], process: u32) -> Option<u64> {
+        match self.form {
+            Form::Argument(index) => args.get(usize::from(index)).copied(),
+            Form::Process => Some(process.into()),
+            Form::Integer(number) => Some(number),
+            Form::Code | Form::BuiltIn(_) => None,
+        }
+    }
+
     fn begin_firing(cpu: &mut Cpu<E>) {
         cpu.begin_firing();
     }
@@ -163,12 +263,21 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
     }
 
     fn value(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Result<u64, Fault> {
-        self.run(site, cpu, |_, _, _, value| Ok(value))
+        match self.number(site, cpu) {
+            Some(value) => value,
+            None => self.run(site, cpu, |_, _, _, value| Ok(value)),
+        }
     }
 
     fn store(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>, to: &mut [u8]) -> Result<(), Fault> {
-        self.run(site, cpu, |machine, program, firing, value| {
-            machine.write_result(program, firing, value, to)
-        })
+        match self.number(site, cpu) {
+            Some(value) => {
+                write_number(value?, to);
+                Ok(())
+            }
+            None => self.run(site, cpu, |machine, program, firing, value| {
+                machine.write_result(program, firing, value, to)
+            }),
+        }
     }
 }

@@ -3,9 +3,9 @@
 
 use crate::cpu::LOCALS;
 use crate::program::Program;
-use dif::variables::{declare, scope_of, slots_for, Slot};
+use dif::variables::{declare, scope_of, slots_for, BadDeclaration, Slot};
 use dif::{validate, Declarations, Limits, Needs, Scope, Shape, Store, Word};
-use dtrace_interface::dif::Variable;
+use dtrace_interface::dif::{Variable, SCOPE_GLOBAL, SCOPE_LOCAL, SCOPE_THREAD};
 use dtrace_interface::options::OptionId;
 use dtrace_provider::memory::List;
 use dtrace_provider::{DynamicDrops, Error, Options, Variables};
@@ -31,7 +31,17 @@ impl Scopes {
     /// Takes the variables of a program in.
     pub(crate) fn add(&mut self, variables: &[Variable], strsize: u32) -> Result<(), Error> {
         for variable in variables {
-            let (slots, words) = match scope_of(variable).map_err(|_| Error::Invalid)? {
+            let refused = |bad: BadDeclaration| Error::Variable {
+                scope: match variable.scope {
+                    SCOPE_GLOBAL => "global",
+                    SCOPE_THREAD => "thread-local",
+                    SCOPE_LOCAL => "clause-local",
+                    _ => "a",
+                },
+                number: variable.id,
+                why: bad.why(),
+            };
+            let (slots, words) = match scope_of(variable).map_err(refused)? {
                 Scope::Global => (&mut self.globals, &mut self.global_words),
                 Scope::Thread => (&mut self.threads, &mut self.thread_words),
                 Scope::Local => (&mut self.locals, &mut self.local_words),
@@ -43,7 +53,7 @@ impl Scopes {
             while slots.len() < wanted {
                 slots.push(Slot::UNDECLARED)?;
             }
-            declare(slots, words, variable, strsize).map_err(|_| Error::Invalid)?;
+            declare(slots, words, variable, strsize).map_err(refused)?;
         }
         if self.local_words as usize > LOCALS {
             return Err(Error::TooMany("clause-local variables"));
@@ -126,6 +136,18 @@ impl State {
         Ok(state)
     }
 
+    /// Whether programs agree on what a variable is. Task context.
+    pub(crate) fn agree<E>(
+        options: &Options,
+        programs: &mut dyn Iterator<Item = &Program<E>>,
+    ) -> Result<(), Error> {
+        let mut scopes = Scopes::default();
+        for program in programs {
+            scopes.add(program.object().variables, options.string_size())?;
+        }
+        Ok(())
+    }
+
     /// Thread-local variables and associative arrays.
     pub(crate) fn store(&self) -> Option<Store<'_>> {
         Store::new(&self.dynamic, self.shape?)
@@ -133,10 +155,11 @@ impl State {
 }
 
 impl Variables for State {
-    fn drops(&self) -> DynamicDrops {
+    fn drops(&self, cpu: Option<usize>) -> DynamicDrops {
         let mut sum = DynamicDrops::default();
+        let wanted = |at: &u32| cpu.is_none_or(|cpu| cpu == *at as usize);
         if let Some(store) = self.store() {
-            for cpu in 0..self.cpus {
+            for cpu in (0..self.cpus).filter(wanted) {
                 let drops = store.drops(cpu);
                 sum.full = sum.full.saturating_add(drops.dynamic);
                 sum.rinsing = sum.rinsing.saturating_add(drops.rinsing);

@@ -5,10 +5,12 @@ use dif::{BuiltIn, Environment, FaultKind};
 use dif_assembler::assemble;
 use dof::{ActionSpec, ProbeSpec};
 use dtrace_interface::action::ActionKind;
-use dtrace_interface::options::OptionId;
+use dtrace_interface::options::{BufferResize, OptionId};
 use dtrace_program::{clauses, Cpu, Program, State};
+use dtrace_provider::memory::host;
 use dtrace_provider::{
-    Called, ConsumerId, Control, Error, Expression, Machine, Options, Provider, Surroundings,
+    Called, ConsumerId, Control, DynamicDrops, Error, Expression, Machine, Options, Provider,
+    Surroundings,
 };
 
 /// What programs see: a process, and memory that holds its own addresses.
@@ -293,6 +295,31 @@ fn clause_local_variables_and_the_clock_stay_from_clause_to_clause_of_a_firing()
 }
 
 #[test]
+fn consumers_whose_clauses_alternate_leave_each_other_s_clause_local_variables() {
+    let (mut control, probe) = framework();
+    let consumers = [control.open(99).unwrap(), control.open(98).unwrap()];
+    for _ in 0..3 {
+        for consumer in consumers {
+            enable(&mut control, consumer, None, &[NEXT_LOCAL]);
+        }
+    }
+    for consumer in consumers {
+        control.go(consumer).unwrap();
+    }
+    fire(&control, probe, &[]);
+    fire(&control, probe, &[]);
+    for consumer in consumers {
+        let bytes = taken(&mut control, consumer);
+        let found: Vec<_> = bytes
+            .chunks_exact(16)
+            .map(|record| u64::from_ne_bytes(record[8..].try_into().unwrap()))
+            .collect();
+        assert_eq!(found, [1, 2, 3, 1, 2, 3]);
+        control.close(consumer);
+    }
+}
+
+#[test]
 fn an_error_between_clauses_leaves_clause_local_variables() {
     let (mut control, probe) = framework();
     let consumer = control.open(99).unwrap();
@@ -438,6 +465,116 @@ fn variables_that_were_given_up_are_used_again() {
     assert_eq!(drops, 0);
     control.stop(consumer).unwrap();
     assert_eq!(control.clean(), None);
+    control.close(consumer);
+}
+
+#[test]
+fn programs_that_do_not_agree_on_a_variable_are_told_when_they_are_enabled() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    enable(&mut control, consumer, None, &[NEXT_LOCAL]);
+    enable(
+        &mut control,
+        consumer,
+        None,
+        &[".global n: int64\nldgs 0x500, %r1; ret %r1"],
+    );
+    assert_eq!(control.check_variables(consumer), Ok(()));
+    let others = [
+        (".local l: int32\nldls 0x500, %r1; ret %r1", "clause-local"),
+        (".global n: string(8)\nldgs 0x500, %r1; ret %r0", "global"),
+        (".global n[]: int64\nldgaa 0x500, %r1; ret %r0", "global"),
+    ];
+    for (other, scope) in others {
+        let refused = control.all_or_nothing(consumer, |control| {
+            enable(control, consumer, None, &[other]);
+            control.check_variables(consumer)
+        });
+        let refused = refused.unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            format!("{scope} variable 0x500: declared before with another kind or type")
+        );
+        assert_eq!(refused.errno(), 22);
+    }
+    // What was there before goes on.
+    control.go(consumer).unwrap();
+    fire(&control, probe, &[]);
+    assert_eq!(control.counts(consumer, 0, None).unwrap().records, 2);
+    control.close(consumer);
+}
+
+#[test]
+fn variables_for_which_there_is_no_memory_become_fewer() {
+    let (mut control, _) = framework();
+    let store = ".thread v: int64\nldgs arg0, %r1; stts %r1, 0x500; ret %r1";
+    for (resize, made) in [
+        (BufferResize::Manual, Err(Error::OutOfMemory)),
+        (BufferResize::Auto, Ok(0)),
+    ] {
+        let consumer = control.open(99).unwrap();
+        let options = [
+            (OptionId::BufferSize, 4096),
+            (OptionId::DynamicVariableSize, 1 << 20),
+            (OptionId::BufferResize, resize.raw()),
+        ];
+        for (option, value) in options {
+            control.set_option(consumer, option.raw(), value).unwrap();
+        }
+        enable(&mut control, consumer, None, &[store]);
+        host::fail_above(300 << 10);
+        assert_eq!(control.go(consumer), made);
+        host::fail_above(usize::MAX);
+        let told = control.options(consumer).unwrap();
+        let size = match made {
+            Ok(_) => 256 << 10,
+            Err(_) => 1 << 20,
+        };
+        assert_eq!(told.get(OptionId::DynamicVariableSize), size);
+        control.close(consumer);
+    }
+}
+
+#[test]
+fn dropped_variables_are_counted_by_what_stood_in_the_way() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    control
+        .set_option(consumer, OptionId::DynamicVariableSize.raw(), 256)
+        .unwrap();
+    // v[arg0] = arg1, which 0 removes.
+    let store = ".global v[]: int64\nldgs arg0, %r2; flushts; pushtv int, %r0, %r2
+        ldgs arg1, %r1; stgaa %r1, 0x500; ret %r1";
+    enable(&mut control, consumer, None, &[store]);
+    assert_eq!(
+        control.dynamic_drops(consumer, None),
+        Ok(DynamicDrops::default())
+    );
+    control.go(consumer).unwrap();
+    for key in 0..100 {
+        fire(&control, probe, &[key, 1]);
+    }
+    let full = control.dynamic_drops(consumer, None).unwrap();
+    assert!(full.full > 0 && full.full < 100);
+    // All that there is given up, and not cleaned yet.
+    for key in 0..100 {
+        fire(&control, probe, &[key, 0]);
+    }
+    fire(&control, probe, &[1, 1]);
+    let wanted = DynamicDrops { dirty: 1, ..full };
+    assert_eq!(control.dynamic_drops(consumer, Some(0)), Ok(wanted));
+    assert_eq!(
+        control.dynamic_drops(consumer, Some(1)),
+        Ok(DynamicDrops::default())
+    );
+    let status = control.status(consumer).unwrap();
+    assert_eq!(
+        (status.dynamic_drops, status.dynamic_dirty_drops),
+        (wanted.full, 1)
+    );
+    // That cleaned.
+    fire(&control, probe, &[1, 1]);
+    assert_eq!(control.dynamic_drops(consumer, None), Ok(wanted));
     control.close(consumer);
 }
 

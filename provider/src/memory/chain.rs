@@ -79,18 +79,37 @@ impl<T> Chain<T> {
         }
     }
 
-    /// Appends `node`, which is in no chain and was in none. Control side.
-    pub(crate) fn append(&self, node: Shared<Node<T>>, _: &mut Writer) {
+    /// Puts `node`, which is in no chain and was in none, at the end. Control side.
+    pub(crate) fn append(&self, node: Shared<Node<T>>, writer: &mut Writer) {
+        self.append_to(node, |_| false, writer);
+    }
+
+    /// Puts `node`, which is in no chain and was in none, behind the last value that is `kin` to it; at the
+    /// end where none is. Control side.
+    pub(crate) fn append_to(
+        &self,
+        node: Shared<Node<T>>,
+        is_kin: impl Fn(&T) -> bool,
+        _: &mut Writer,
+    ) {
+        let mut behind_kin = None;
         let mut place = &self.head;
         loop {
             // Relaxed: only the control side writes these, and it is one at a time.
-            let node = place.load(Ordering::Relaxed);
+            let at = place.load(Ordering::Relaxed);
             // SAFETY: not null: a value of the chain, which the control side alone takes out.
-            let Some(node) = (unsafe { node.as_ref() }) else {
+            let Some(at) = (unsafe { at.as_ref() }) else {
                 break;
             };
-            place = &node.next;
+            place = &at.next;
+            if is_kin(at) {
+                behind_kin = Some(place);
+            }
         }
+        let place = behind_kin.unwrap_or(place);
+        // Relaxed: chain:A carries it, and what comes later is as visible through `node` as it was before.
+        node.next
+            .store(place.load(Ordering::Relaxed), Ordering::Relaxed);
         // Release chain:A, pairs with chain:B.
         place.store(node.into_raw(), Ordering::Release);
     }

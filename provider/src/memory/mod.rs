@@ -35,6 +35,24 @@ pub struct Usage {
     pub objects: u64,
 }
 
+impl Usage {
+    /// What came since `before`; wraps where more went.
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            bytes: self.bytes.wrapping_sub(before.bytes),
+            objects: self.objects.wrapping_sub(before.objects),
+        }
+    }
+
+    /// Both; the reverse of [`since`](Self::since).
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.wrapping_add(other.bytes),
+            objects: self.objects.wrapping_add(other.objects),
+        }
+    }
+}
+
 // Statistics: they decide nothing, so Relaxed everywhere.
 static BYTES: AtomicU64 = AtomicU64::new(0);
 static OBJECTS: AtomicU64 = AtomicU64::new(0);
@@ -95,6 +113,12 @@ pub mod host {
 
     std::thread_local! {
         static LEFT: Cell<Option<u64>> = const { Cell::new(None) };
+        static LARGEST: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+
+    /// Allocations of this thread of more than so many bytes fail.
+    pub fn fail_above(bytes: usize) {
+        LARGEST.set(bytes);
     }
 
     /// The next `n` allocations of this thread succeed, all later ones fail; None: all succeed.
@@ -112,6 +136,9 @@ pub mod host {
 
     #[no_mangle]
     extern "C" fn dtrace_provider_allocate(size: usize, align: usize) -> *mut u8 {
+        if size > LARGEST.get() {
+            return core::ptr::null_mut();
+        }
         match LEFT.get() {
             Some(0) => return core::ptr::null_mut(),
             left => LEFT.set(left.map(|n| n - 1)),

@@ -81,6 +81,7 @@ pub struct Call {
 
 impl Call {
     /// Call `number` of `abi`; None from [`CALLS`] on.
+    #[inline]
     pub fn new(abi: Abi, number: u32) -> Option<Self> {
         let number = (number < CALLS).then_some(number)?;
         let number = u16::try_from(number).ok()?;
@@ -89,28 +90,36 @@ impl Call {
 
     /// As the kernel's tracepoint tells it: `id` with the x32 bit in it, and whether the task entered
     /// the kernel by a 32-bit way. None: no call has that number.
+    #[inline]
     pub fn traced(id: i64, ia32: bool) -> Option<Self> {
         // The kernel takes 32 bits of it: -1 is what a tracer puts there to have it skipped.
         let id = u64::try_from(id).ok()?;
+        // Most calls are these.
+        if !ia32 && id < u64::from(CALLS) {
+            return Self::new(Abi::Native, id as u32);
+        }
         let (abi, number) = match (ia32, id & X32_BIT != 0) {
             (true, _) => (Abi::Ia32, id),
-            (false, false) => (Abi::Native, id),
+            (false, false) => return None,
             (false, true) => (Abi::X32, id & !X32_BIT),
         };
         Self::new(abi, u32::try_from(number).ok()?)
     }
 
     /// Its ABI.
+    #[inline]
     pub fn abi(self) -> Abi {
         self.abi
     }
 
     /// Its number in its ABI.
+    #[inline]
     pub fn number(self) -> u32 {
         self.number.into()
     }
 
     /// Whether it comes back: `exit` and `exit_group` do not (arch/x86/entry/syscalls/*.tbl).
+    #[inline]
     pub fn returns(self) -> bool {
         let exits = match self.abi {
             Abi::Native | Abi::X32 => [60, 231],
@@ -120,6 +129,7 @@ impl Call {
     }
 
     /// A number for an end of it, less than [`PLACES`].
+    #[inline]
     pub fn place(self, side: Side) -> usize {
         let side = match side {
             Side::Entry => 0,

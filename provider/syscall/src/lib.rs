@@ -26,6 +26,7 @@
 mod call;
 mod enabled;
 mod outcome;
+mod primitive;
 mod tasks;
 
 pub use call::{Abi, Call, Side, CALLS, PLACES};

@@ -25,6 +25,11 @@ thread_local! {
     pub static PAUSES: Cell<u32> = const { Cell::new(0) };
     /// Calls that reach nobody from now on.
     pub static UNREACHED: Cell<u32> = const { Cell::new(0) };
+    /// How long a pause of this thread takes, and how long all of them took.
+    pub static PAUSE_NS: Cell<u64> = const { Cell::new(0) };
+    static PASSED_NS: Cell<u64> = const { Cell::new(0) };
+    /// CPUs that were late, and for how many nanoseconds.
+    pub static LATE: RefCell<Vec<(usize, u64)>> = const { RefCell::new(Vec::new()) };
     static HELD: Cell<bool> = const { Cell::new(false) };
     /// Pauses with CPUs held.
     pub static HELD_PAUSES: Cell<u32> = const { Cell::new(0) };
@@ -102,12 +107,17 @@ unsafe impl Machine for Bench {
 
     fn pause(&self) {
         PAUSES.set(PAUSES.get() + 1);
+        PASSED_NS.set(PASSED_NS.get() + PAUSE_NS.get());
         HELD_PAUSES.set(HELD_PAUSES.get() + u32::from(HELD.get()));
         assert!(PAUSES.get() < 1_000_000, "it waits for ever");
     }
 
+    fn is_late(&self, cpu: usize, waited_ns: u64) {
+        LATE.with_borrow_mut(|late| late.push((cpu, waited_ns)));
+    }
+
     fn now_ns(&self) -> u64 {
-        NOW_NS.load(Ordering::Relaxed)
+        NOW_NS.load(Ordering::Relaxed) + PASSED_NS.get()
     }
 
     fn environment(&self, _: usize) -> Result<Environment, Error> {

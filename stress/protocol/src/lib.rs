@@ -30,12 +30,15 @@ pub const LATENCY_BUCKETS: usize = 40;
 /// How many targets a [`Row`] has room for.
 pub const PAIRS: usize = 32;
 
+/// The longest that a CPU is held: well under what the kernel takes for a lock-up.
+pub const LONGEST_HOLD_MS: u32 = 5000;
+
 /// No CPU.
 pub const NO_CPU: u32 = u32::MAX;
 
 /// Numbers of the ioctls.
 pub mod ioctl {
-    use super::{Doorbells, Latency, OneCall, Progress, Request, Row, Totals};
+    use super::{Doorbells, Hold, Latency, OneCall, Progress, Request, Row, Totals};
 
     const TYPE: u32 = 0xd6;
     const WRITE: u32 = 1;
@@ -63,6 +66,12 @@ pub mod ioctl {
     pub const LATENCY: u32 = number(READ | WRITE, 7, size_of::<Latency>());
     /// Makes one call, beside the storm if there is one: [`OneCall`].
     pub const ONE_CALL: u32 = number(READ | WRITE, 8, size_of::<OneCall>());
+    /// Spins on the caller's CPU with interrupts off until [`RELEASE`], or for so long: [`Hold`].
+    pub const HOLD: u32 = number(READ | WRITE, 9, size_of::<Hold>());
+    /// Which CPU is held: [`Hold`].
+    pub const HELD: u32 = number(READ | WRITE, 10, size_of::<Hold>());
+    /// Lets the CPU go that is held: [`Hold`].
+    pub const RELEASE: u32 = number(READ | WRITE, 11, size_of::<Hold>());
 }
 
 /// Who calls whom.
@@ -228,6 +237,23 @@ pub struct OneCall {
     pub errno: i32,
     /// How often it ran.
     pub ran: u32,
+}
+
+/// A CPU that spins with interrupts off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Hold {
+    /// Bytes of this structure.
+    pub size: u32,
+    /// The CPU that is held, or was.
+    pub cpu: u32,
+    /// Asked by [`ioctl::HOLD`]: for at most so long, [`LONGEST_HOLD_MS`] at most.
+    pub limit_ms: u32,
+    /// 1: it is held; of [`ioctl::RELEASE`]: it was until now; of [`ioctl::HOLD`]: it was let go within
+    /// the time.
+    pub held: u32,
+    /// How long it was held.
+    pub held_ns: u64,
 }
 
 /// The first timeout of a storm.
@@ -406,6 +432,7 @@ const _: () = {
     assert!(size_of::<Doorbells>() == 8 + MAX_DOORBELLS * (NAME + 8));
     assert!(size_of::<Progress>() == 24);
     assert!(size_of::<OneCall>() == 16);
+    assert!(size_of::<Hold>() == 24);
     assert!(size_of::<FirstTimeout>() == 24 + NAME + FUNCTION);
     assert!(size_of::<Pair>() == 32);
     assert!(size_of::<Row>() == 24 + PAIRS * (4 + 32));

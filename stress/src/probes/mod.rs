@@ -1,71 +1,116 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `stress probes`: system calls in known numbers, and whether dtrace.ko accounts for each.
 //!
-//! Workers are processes of their own, since a tracer's own calls are not recorded. Each is pinned to a
-//! CPU and makes calls with a sequence number in an argument that the kernel does not look at.
+//! Workers are processes of their own, since a tracer's own calls are not recorded. A round is
 //!
-//! - Steady: one enabling from before the first call until after the last one.
-//! - Churn: enablings come and go while calls go on.
+//! - steady: one enabling from before the first call until after the last one;
+//! - churn: enablings come and go while calls go on;
+//! - and the module goes and comes back, if asked for.
+//!
+//! Other enablings come and go beside the steady one as well; CPUs go and come, and storms blow, all the time.
 
+mod beside;
+mod board;
+mod calls;
+mod fault;
 mod ledger;
+mod masked;
+mod reload;
+mod table;
+mod window;
 mod worker;
 
+pub use fault::Fault;
 pub use worker::work;
 
-use crate::args::{CpuList, ProbesArgs};
+use crate::args::ProbesArgs;
+use crate::hotplug::Done;
 use crate::{sysfs, watch};
-use anyhow::{ensure, Context, Result};
-use dtrace::device::{Device, Node};
-use dtrace::event::Event;
-use dtrace::failure;
-use dtrace::options::{self, Options};
-use dtrace::program::{Clause, Equals};
-use dtrace::session::{Session, Standing};
-use dtrace_interface::accounting::Accounting;
-use dtrace_interface::options::OptionId;
-use dtrace_interface::variable::BuiltIn;
-use dtrace_interface::CPU_ALL;
-use ledger::{Ledger, Row};
-use std::sync::atomic::AtomicBool;
+use anyhow::{bail, ensure, Result};
+use beside::Storms;
+use calls::GETPPID;
+use ledger::Row;
+use masked::Masked;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Mutex;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
-use worker::{Worker, CALLS, MAGIC};
+use window::{Figures, Manner, Window};
+use worker::Worker;
 
-/// How often buffers are read.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// How often the status is asked for.
-const STATUS: Duration = Duration::from_millis(500);
+/// How long churn lasts in a round.
+const CHURN: Duration = Duration::from_secs(5);
 
 /// Calls that the tracer makes itself, which must be filtered.
 const OWN_CALLS: u64 = 1000;
 
-/// What came of it.
-#[derive(Debug, serde::Serialize)]
+/// Mismatches that are kept; more of them tell nothing new.
+const MISMATCHES: usize = 200;
+
+/// What came of enablings of one kind.
+#[derive(Debug, Default, serde::Serialize)]
+struct Sum {
+    enablings: u64,
+    /// Halves of buffers taken over.
+    switches: u64,
+    rows: Vec<Row>,
+}
+
+impl Sum {
+    fn add(&mut self, figures: &Figures) {
+        self.enablings += 1;
+        self.switches += figures.switches;
+        Row::add_all(&mut self.rows, &figures.rows);
+    }
+}
+
+/// What came of it all.
+#[derive(Debug, Default, serde::Serialize)]
 struct Outcome {
-    /// By CPU, while one enabling lasted.
-    steady: Vec<Row>,
-    /// By CPU, all windows of the churn together.
-    churn: Vec<Row>,
-    windows: u64,
-    /// How long the windows' parts took, together.
-    took: Took,
+    rounds: u64,
+    /// While one enabling lasted.
+    steady: Sum,
+    /// Enablings that came and went, all together.
+    churn: Sum,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    masked: Option<Masked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    storms: Option<Storms>,
+    /// CPUs that went offline and came back.
+    cycles: u64,
+    /// Times that the module went and came back.
+    reloads: u64,
     mismatches: Vec<String>,
 }
 
-/// Milliseconds in each part of windows.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize)]
-struct Took {
-    enabling_ms: u64,
-    reading_ms: u64,
-    stopping_ms: u64,
-    closing_ms: u64,
+impl Outcome {
+    fn mismatch(&mut self, what: String) {
+        if self.mismatches.len() < MISMATCHES {
+            self.mismatches.push(what);
+        }
+    }
+
+    fn mismatches(&mut self, all: Vec<String>) {
+        all.into_iter().for_each(|what| self.mismatch(what));
+    }
 }
 
-/// Adds the time since `from`, which becomes now.
-fn took(sum_ms: &mut u64, from: &mut Instant) {
-    let now = Instant::now();
-    *sum_ms += now.duration_since(*from).as_millis() as u64;
-    *from = now;
+/// True from when it is dropped: what goes on beside ends, also when there was an error.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// What all parts have in common.
+struct Test<'a> {
+    args: &'a ProbesArgs,
+    manner: Manner,
+    workers: &'a [Worker],
+    stop: &'a AtomicBool,
+    outcome: Mutex<Outcome>,
 }
 
 /// Makes the calls, and compares. Returns whether each was accounted for.
@@ -74,201 +119,207 @@ pub fn probes(args: &ProbesArgs) -> Result<bool> {
         Some(list) => list.clone(),
         None => sysfs::online()?,
     };
-    let stop = watch::on_interrupt(false)?;
-    let mut outcome = Outcome {
-        steady: Vec::new(),
-        churn: Vec::new(),
-        windows: 0,
-        took: Took::default(),
-        mismatches: Vec::new(),
+    let stop = watch::on_interrupt(args.hotplug)?;
+    // Says at once what is missing.
+    drop(window::open()?);
+    let workers = Worker::all(
+        cpus.members(),
+        worker::Manner {
+            fork_every: args.fork_every,
+            holds: args.masked != 0,
+        },
+    )?;
+    let test = Test {
+        args,
+        manner: Manner {
+            buffer: window::size(&args.buffer)?,
+            look: Duration::from_micros(args.switch_us),
+            fault: args.fault,
+        },
+        workers: &workers,
+        stop: &stop,
+        outcome: Mutex::default(),
     };
-    steady(args, &cpus, &stop, &mut outcome)?;
-    churn(args, &cpus, &stop, &mut outcome)?;
+    test.all()?;
+    let outcome = test.outcome.into_inner().expect("nobody panics with it");
+    for worker in workers {
+        worker.end()?;
+    }
     show(args, &outcome)?;
     Ok(outcome.mismatches.is_empty())
 }
 
-/// An enabling of both calls, and what was read of it.
-struct Window<'d> {
-    device: &'d Node,
-    session: Session<'d>,
-    ledger: Ledger,
-    /// Refused firings by CPU before it.
-    nested: Vec<(u32, u64)>,
+/// What a thread beside came to.
+fn joined<T>(thread: Option<ScopedJoinHandle<'_, Result<T>>>) -> Result<Option<T>> {
+    match thread.map(ScopedJoinHandle::join) {
+        Some(Ok(result)) => result.map(Some),
+        Some(Err(_)) => bail!("a thread panicked"),
+        None => Ok(None),
+    }
 }
 
-fn open() -> Result<Node> {
-    Node::open().map_err(|error| failure::opening(&error))
-}
+impl Test<'_> {
+    fn outcome(&self) -> std::sync::MutexGuard<'_, Outcome> {
+        self.outcome.lock().expect("nobody panics with it")
+    }
 
-impl<'d> Window<'d> {
-    fn begin(device: &'d Node, args: &ProbesArgs, cpus: &CpuList) -> Result<Self> {
-        let size = options::size(&args.buffer);
-        let size = size.map_err(|why| anyhow::anyhow!("--buffer {why}"))?;
-        let mut options = Options::default();
-        options.set(OptionId::BufferSize, size);
-        let mut session = Session::new(device, options)?;
-        for call in CALLS {
-            let name = format!("syscall:vmlinux:{call}:entry");
-            let matched = session.enable(Clause {
-                name: name.parse().map_err(anyhow::Error::msg)?,
-                predicate: Some(Equals {
-                    variable: BuiltIn::Arg5,
-                    value: MAGIC,
-                }),
-                record: vec!["arg4".parse().map_err(anyhow::Error::msg)?],
-                ..Clause::default()
-            })?;
-            ensure!(matched == 1, "{name} matched {matched} probes");
+    fn all(&self) -> Result<()> {
+        if self.args.masked != 0 {
+            let (masked, found) = masked::masked(self.workers, self.manner, self.args.masked)?;
+            let mut outcome = self.outcome();
+            outcome.masked = Some(masked);
+            outcome.mismatches(found);
         }
-        let nested = cpus.members().map(|cpu| {
-            let said = device.accounting(cpu, 0);
-            said.map(|accounting| (cpu, accounting.nested))
+        let over = AtomicBool::new(false);
+        let over = &over;
+        let (done, storms, rounds) = thread::scope(|scope| {
+            let ends = Over(over);
+            let hotplug = self.args.hotplug;
+            let hotplug = hotplug.then(|| scope.spawn(|| beside::hotplug(self.workers, over)));
+            let storms = self.args.storm;
+            let storms = storms.then(|| scope.spawn(|| beside::storms(over)));
+            let rounds = self.rounds();
+            drop(ends);
+            (joined(hotplug), joined(storms), rounds)
         });
-        let nested: Result<Vec<_>, _> = nested.collect();
-        session.go()?;
-        Ok(Self {
-            device,
-            session,
-            ledger: Ledger::new(cpus.members()),
-            nested: nested.context("the accounting before")?,
+        // Its error comes of the others' ones, or is told by itself.
+        let (done, storms) = (done?, storms?);
+        rounds?;
+        let mut outcome = self.outcome();
+        if let Some(done) = done {
+            outcome.cycles = done.cycles;
+            if let Some(failure) = Done::failure(&done) {
+                outcome.mismatch(format!("hotplug: {failure}"));
+            }
+        }
+        if storms.is_some_and(|storms| storms.storms == 0) {
+            outcome.mismatch("no storm blew".to_owned());
+        }
+        outcome.storms = storms;
+        Ok(())
+    }
+
+    fn rounds(&self) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(self.args.seconds);
+        loop {
+            let number = self.outcome().rounds;
+            self.steady(number)?;
+            let rest = end.saturating_duration_since(Instant::now());
+            self.churn(number, rest.min(CHURN))?;
+            let mut outcome = self.outcome();
+            outcome.rounds += 1;
+            reload::lost_in_the_module(&mut outcome.mismatches);
+            if let Some(file) = &self.args.reload {
+                reload::reload(file)?;
+                outcome.reloads += 1;
+            }
+            if Instant::now() >= end || watch::interrupted(self.stop) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One enabling, in which workers make a known number of calls, and others beside it.
+    fn steady(&self, round: u64) -> Result<()> {
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let ends = Over(&over);
+            let others: Vec<_> = (0..self.args.consumers)
+                .map(|number| (number, &over))
+                .map(|(number, over)| {
+                    scope.spawn(move || self.come_and_go(round, number, &|| over.load(Relaxed)))
+                })
+                .collect();
+            let steady = self.steady_alone(round);
+            drop(ends);
+            for thread in others {
+                joined(Some(thread))?;
+            }
+            steady
         })
     }
 
-    /// Reads for so long, or until `over`.
-    fn read(&mut self, over: &mut dyn FnMut() -> Result<bool>) -> Result<()> {
-        let mut asked = Instant::now();
-        loop {
-            let is_over = over()?;
-            let ledger = &mut self.ledger;
-            self.session.consume(&mut |event| note(ledger, event))?;
-            if asked.elapsed() >= STATUS {
-                asked = Instant::now();
-                let standing = self.session.check(&mut |event| note(ledger, event))?;
-                ensure!(
-                    standing == Standing::Tracing,
-                    "tracing has ended: {standing:?}"
-                );
+    fn steady_alone(&self, round: u64) -> Result<()> {
+        let device = window::open()?;
+        let mut window = Window::begin(&device, self.manner, self.workers)?;
+        for worker in self.workers {
+            worker.go(Some(self.args.calls));
+        }
+        worker::make_own(OWN_CALLS);
+        window.read(&mut || {
+            ensure!(!watch::interrupted(self.stop), "interrupted");
+            let mut all = true;
+            for worker in self.workers {
+                all &= worker.is_over()?;
             }
-            if is_over {
-                return Ok(());
+            Ok(all)
+        })?;
+        let when = format!("round {round}, steady");
+        let figures = window.end(&when)?;
+        let mut outcome = self.outcome();
+        let lanes = |clause: usize| figures.rows.iter().filter_map(move |r| r.lanes.get(clause));
+        for row in &figures.rows {
+            let calls = row.lanes.get(GETPPID).map_or(0, |lane| lane.certain);
+            if calls != self.args.calls {
+                let (cpu, wanted) = (row.cpu, self.args.calls);
+                outcome.mismatch(format!(
+                    "{when}, CPU {cpu}: calls made, asked for: {calls}, {wanted}"
+                ));
             }
-            std::thread::sleep(LOOK);
         }
+        let filtered: u64 = lanes(GETPPID).map(|lane| lane.counts.self_filtered).sum();
+        if self.args.cpus.is_none() && filtered != OWN_CALLS {
+            outcome.mismatch(format!(
+                "{when}: the tracer's own calls filtered, made: {filtered}, {OWN_CALLS}"
+            ));
+        }
+        outcome.steady.add(&figures);
+        outcome.mismatches(figures.mismatches);
+        Ok(())
     }
 
-    /// Ends it: what was read and what the kernel counted, by CPU.
-    fn end(mut self, mismatches: &mut Vec<String>) -> Result<Vec<Row>> {
-        let ledger = &mut self.ledger;
-        self.session.stop(&mut |event| note(ledger, event))?;
-        let ask = |cpu| ledger::settled(|| Ok(self.device.accounting(cpu, 0)?));
-        mismatches.append(&mut self.ledger.troubles);
-        let mut rows = Vec::new();
-        for (cpu, before) in &self.nested {
-            let said = ask(*cpu)?;
-            let nested = said.nested.saturating_sub(*before);
-            rows.push(self.ledger.row(*cpu, &said, nested));
+    /// Enablings while calls go on.
+    fn churn(&self, round: u64, length: Duration) -> Result<()> {
+        let end = Instant::now() + length;
+        for worker in self.workers {
+            worker.go(None);
         }
-        let all: Accounting = ask(CPU_ALL)?;
-        let missing = dtrace::output::accounting::missing(&all);
-        if missing != 0 {
-            mismatches.push(format!("all CPUs: {missing} hits without an outcome"));
-        }
-        Ok(rows)
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.args.consumers)
+                .map(|number| {
+                    scope.spawn(move || self.come_and_go(round, number, &|| Instant::now() >= end))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .try_for_each(|t| joined(Some(t)).map(drop))
+        })?;
+        self.workers.iter().try_for_each(Worker::halt)
     }
-}
 
-fn note(ledger: &mut Ledger, event: Event<'_>) -> Result<()> {
-    match event {
-        Event::Record(record) => {
-            let function = &record.enabled.probe.name.function;
-            let call = CALLS.iter().position(|call| call == function);
-            let tag = record.values().next().and_then(|(_, value)| value.number());
-            ledger.record(record.cpu, call, tag.map(|tag| tag as u64));
+    /// Enablings one after the other, at least one.
+    fn come_and_go(&self, round: u64, consumer: u64, over: &dyn Fn() -> bool) -> Result<()> {
+        for number in 0.. {
+            // Anew each time: closing it is part of it.
+            let device = window::open()?;
+            let mut window = Window::begin(&device, self.manner, self.workers)?;
+            // Of different lengths, so that each begins and ends within others.
+            let length = Duration::from_millis(self.args.window_ms * (consumer + 1));
+            let end = Instant::now() + length;
+            window.read(&mut || Ok(Instant::now() >= end))?;
+            let when = format!("round {round}, consumer {consumer}, enabling {number}");
+            let figures = window.end(&when)?;
+            drop(device);
+            let mut outcome = self.outcome();
+            outcome.churn.add(&figures);
+            outcome.mismatches(figures.mismatches);
+            drop(outcome);
+            if over() || watch::interrupted(self.stop) {
+                break;
+            }
         }
-        Event::Drops(drops) => ledger.drops(&drops),
-        Event::Fault(fault) => ledger.trouble(&fault),
-        Event::Damage(damage) => ledger.trouble(&damage),
-        Event::Exit(status) => ledger.trouble(&format_args!("exit {status}")),
+        Ok(())
     }
-    Ok(())
-}
-
-fn steady(
-    args: &ProbesArgs,
-    cpus: &CpuList,
-    stop: &AtomicBool,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let device = open()?;
-    let mut workers = Worker::all(cpus.members(), Some(args.calls))?;
-    let mut window = Window::begin(&device, args, cpus)?;
-    for worker in &mut workers {
-        worker.go()?;
-    }
-    worker::make_own(OWN_CALLS);
-    window.read(&mut || {
-        ensure!(!watch::interrupted(stop), "interrupted");
-        let mut all = true;
-        for worker in &mut workers {
-            all &= worker.is_over()?;
-        }
-        Ok(all)
-    })?;
-    let mut rows = window.end(&mut outcome.mismatches)?;
-    for (row, worker) in rows.iter_mut().zip(workers) {
-        row.calls = Some(worker.end()?);
-    }
-    let filtered: u64 = rows.iter().map(|row| row.self_filtered).sum();
-    if args.cpus.is_none() && filtered != OWN_CALLS {
-        outcome.mismatches.push(format!(
-            "{filtered} calls of the tracer's own were filtered, of {OWN_CALLS}"
-        ));
-    }
-    for row in &rows {
-        row.check("steady", &mut outcome.mismatches);
-    }
-    outcome.steady = rows;
-    Ok(())
-}
-
-fn churn(
-    args: &ProbesArgs,
-    cpus: &CpuList,
-    stop: &AtomicBool,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let mut workers = Worker::all(cpus.members(), None)?;
-    for worker in &mut workers {
-        worker.go()?;
-    }
-    let until = Instant::now() + Duration::from_secs(args.seconds);
-    while Instant::now() < until && !watch::interrupted(stop) {
-        let mut from = Instant::now();
-        // Anew: closing it is part of the churn.
-        let device = open()?;
-        let mut window = Window::begin(&device, args, cpus)?;
-        took(&mut outcome.took.enabling_ms, &mut from);
-        let end = Instant::now() + Duration::from_millis(args.window_ms);
-        window.read(&mut || Ok(Instant::now() >= end))?;
-        took(&mut outcome.took.reading_ms, &mut from);
-        let rows = window.end(&mut outcome.mismatches)?;
-        took(&mut outcome.took.stopping_ms, &mut from);
-        drop(device);
-        took(&mut outcome.took.closing_ms, &mut from);
-        for row in &rows {
-            row.check(
-                &format!("window {}", outcome.windows),
-                &mut outcome.mismatches,
-            );
-        }
-        Row::add_all(&mut outcome.churn, rows);
-        outcome.windows += 1;
-    }
-    for worker in workers {
-        worker.end()?;
-    }
-    Ok(())
 }
 
 fn show(args: &ProbesArgs, outcome: &Outcome) -> Result<()> {
@@ -276,17 +327,31 @@ fn show(args: &ProbesArgs, outcome: &Outcome) -> Result<()> {
         println!("{}", serde_json::to_string(outcome)?);
         return Ok(());
     }
-    println!("steady: one enabling");
-    Row::table(&outcome.steady);
-    println!("churn: {} enablings that came and went", outcome.windows);
-    Row::table(&outcome.churn);
-    let each = |sum: u64| sum.checked_div(outcome.windows).unwrap_or(0);
+    if let Some(masked) = &outcome.masked {
+        println!(
+            "masked: {} buffers switched while their CPU spun with interrupts off, {} records, \
+             doorbells that are not maskable heard {} times",
+            masked.switches, masked.records, masked.unmaskable_heard
+        );
+    }
+    let Sum {
+        enablings,
+        switches,
+        ..
+    } = &outcome.steady;
+    println!("steady: {enablings} enablings of all calls, {switches} buffers switched");
+    table::show(&outcome.steady.rows);
+    let Sum {
+        enablings,
+        switches,
+        ..
+    } = &outcome.churn;
+    println!("churn: {enablings} enablings that came and went, {switches} buffers switched");
+    table::show(&outcome.churn.rows);
+    let storms = outcome.storms.unwrap_or_default();
     println!(
-        "each took {} ms to enable, {} ms to read, {} ms to stop, {} ms to close",
-        each(outcome.took.enabling_ms),
-        each(outcome.took.reading_ms),
-        each(outcome.took.stopping_ms),
-        each(outcome.took.closing_ms)
+        "rounds: {}, CPUs that went and came: {}, storms: {} of {} calls, reloads: {}",
+        outcome.rounds, outcome.cycles, storms.storms, storms.calls, outcome.reloads
     );
     for mismatch in &outcome.mismatches {
         println!("MISMATCH {mismatch}");

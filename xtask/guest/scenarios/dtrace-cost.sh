@@ -46,5 +46,17 @@ show "dtrace.ko, nothing enabled any more" $after
 [ "$loaded" = "$without" ] || fail "nothing enabled costs $loaded, not $without"
 [ "$after" = "$without" ] || fail "nothing enabled any more costs $after, not $without"
 [ "$record" ] || fail "no record: $(cat /tmp/err)"
+# Programs that leave the process and an argument of each getppid. Each must have left n records.
+bpf() {
+	raw_tracepoint $1 calls cost $n >/tmp/bpf 2>/tmp/err || fail "bpf, $1: $(cat /tmp/err)"
+	grep -q "^$1: $((n * 16)) bytes" /tmp/bpf || fail "bpf, $1: $(tail -n 1 /tmp/bpf)"
+	sed -n 's/^cost: //p' /tmp/bpf
+}
+output=$(bpf output) || exit
+show "BPF: bpf_ringbuf_output" $output
+submit=$(bpf submit) || exit
+show "BPF: bpf_ringbuf_reserve and _submit" $submit
+show "BPF: an array's only element, no stream" $(bpf array)
+
 rmmod dtrace || exit
 rmmod xcall

@@ -2,6 +2,8 @@
 //! An assembler, a machine's memory and an environment made up for tests.
 #![allow(dead_code)]
 
+pub mod programs;
+
 use dif::variables::{declare, scope_of, slots_for, Slot};
 use dif::*;
 use dtrace_interface::dif::*;

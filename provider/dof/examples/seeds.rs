@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Writes files to begin with into corpus/load.
+//! `seeds FOLDER`: writes files there that a fuzzer of the loader begins with.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
 fn main() -> std::io::Result<()> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus/load");
-    std::fs::create_dir_all(folder)?;
+    let folder = std::env::args().nth(1).unwrap_or_else(|| ".".to_owned());
+    std::fs::create_dir_all(&folder)?;
     let sample = common::sample()
         .to_bytes()
         .expect("the sample can be written");

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One ECB in a firing: may it fire, does its predicate hold, is there room, its record. Probe context.
+
+#![forbid(unsafe_code)]
+
+use crate::actions::{run, Actions};
+use crate::activity::Role;
+use crate::clause::Work;
+use crate::consumer::{CpuBuffers, Ecb, Running};
+use crate::counts::Outcome;
+use crate::expression::{Expression, Site};
+use crate::fire::{Failure, Hands};
+use crate::half::{write, Half, NoRoom, Room};
+use crate::machine::Machine;
+use crate::memory::Node;
+use crate::point::{reach, Point};
+use dtrace_interface::record::write_number;
+
+/// Runs an ECB up to its outcome; [`Hands::failure`] says of what it failed.
+#[inline(always)]
+pub(crate) fn run_ecb<M: Machine>(
+    ecb: &Ecb<M>,
+    args: &[u64; 10],
+    hands: &mut Hands<'_, '_, M>,
+) -> Outcome {
+    let consumer = &*ecb.consumer;
+    if !consumer.activity.lets(ecb.role) {
+        return Outcome::Inactive;
+    }
+    let inside = hands.inside;
+    let Some(running) = consumer.running.get(inside) else {
+        return Outcome::Inactive;
+    };
+    if running.only_cpu.is_some_and(|cpu| cpu != inside.cpu()) {
+        return Outcome::Inactive;
+    }
+    if ecb.role == Role::Any && hands.process == consumer.process() && !consumer.traces_itself() {
+        return Outcome::SelfFiltered;
+    }
+    let Some(buffers) = running.buffers(inside) else {
+        running.drop_unbuffered(inside);
+        return Outcome::Drop;
+    };
+    if hands.left == 0 {
+        if let Some(mut half) = buffers.principal.own(hands.pen) {
+            half.dropped();
+        }
+        return Outcome::Drop;
+    }
+    hands.left = hands.left.saturating_sub(ecb.clause.words);
+    match ecb.clause.is_plain {
+        true => leave_values(ecb, running, buffers, args, hands),
+        false => run_programs(ecb, running, buffers, args, hands),
+    }
+}
+
+/// A clause that leaves values which are at hand, one after the other.
+#[inline(always)]
+fn leave_values<M: Machine>(
+    ecb: &Ecb<M>,
+    running: &Running<M>,
+    buffers: &CpuBuffers,
+    args: &[u64; 10],
+    hands: &mut Hands<'_, '_, M>,
+) -> Outcome {
+    reach(Point::Admitted);
+    let Some(mut half) = buffers.principal.own(hands.pen) else {
+        return Outcome::Drop;
+    };
+    let Some((room, area)) = begin_record(ecb, running, &mut half) else {
+        return Outcome::Drop;
+    };
+    for step in &ecb.clause.steps {
+        if let Work::Store(expression) = &step.work {
+            let value = expression.plain(args, hands.process).unwrap_or_default();
+            if let Some(record) = area.get_mut(step.offset..step.end) {
+                write_number(value, record);
+            }
+        }
+    }
+    reach(Point::Written);
+    half.commit(room);
+    drop(half);
+    reach(Point::Committed);
+    Outcome::Record
+}
+
+/// Any other clause: a predicate, then actions.
+#[inline(never)]
+fn run_programs<M: Machine>(
+    ecb: &Ecb<M>,
+    running: &Running<M>,
+    buffers: &CpuBuffers,
+    args: &[u64; 10],
+    hands: &mut Hands<'_, '_, M>,
+) -> Outcome {
+    let whose: *const Node<_> = &*ecb.consumer;
+    if hands.consumer.is_null() {
+        M::Expression::begin_firing(hands.environment);
+    }
+    if !core::ptr::eq(whose, hands.consumer) {
+        M::Expression::begin(hands.environment);
+        hands.consumer = whose;
+    }
+    M::Expression::begin_clause(hands.environment);
+    let site = Site {
+        cpu: hands.inside.cpu(),
+        probe: ecb.probe,
+        name: &ecb.name,
+        epid: ecb.epid,
+        args,
+        variables: &running.variables,
+    };
+    if let Some(predicate) = &ecb.clause.predicate {
+        match predicate.value(&site, hands.environment) {
+            Ok(0) => return Outcome::PredicateFalse,
+            Ok(_) => {}
+            Err(fault) => {
+                if let Some(mut half) = buffers.principal.own(hands.pen) {
+                    half.failed();
+                }
+                hands.failure = Some(Failure { action: 0, fault });
+                return Outcome::Error;
+            }
+        }
+    }
+    reach(Point::Admitted);
+    let mut actions = Actions {
+        ecb,
+        site: &site,
+        buffers,
+        pen: hands.aggregation_pen,
+        environment: hands.environment,
+        has_dropped: false,
+    };
+    let Some(mut half) = buffers.principal.own(hands.pen) else {
+        return Outcome::Drop;
+    };
+    if ecb.clause.size == 0 {
+        let result = run(&mut actions, &mut []);
+        // An aggregation without room is the outcome: there is no record.
+        let outcome = match actions.has_dropped {
+            true => Outcome::Drop,
+            false => Outcome::Record,
+        };
+        return match result {
+            Ok(()) => outcome,
+            Err(failure) => {
+                half.failed();
+                hands.failure = Some(failure);
+                Outcome::Error
+            }
+        };
+    }
+    let Some((room, area)) = begin_record(ecb, running, &mut half) else {
+        return Outcome::Drop;
+    };
+    if let Err(failure) = run(&mut actions, area) {
+        half.abandon(room);
+        hands.failure = Some(failure);
+        return Outcome::Error;
+    }
+    reach(Point::Written);
+    half.commit(room);
+    drop(half);
+    reach(Point::Committed);
+    Outcome::Record
+}
+
+/// Room for a clause's record, which begins with the EPID; None: there is none, which the buffer counts.
+#[inline(always)]
+fn begin_record<'a, M: Machine>(
+    ecb: &Ecb<M>,
+    running: &Running<M>,
+    half: &'a mut Half,
+) -> Option<(Room, &'a mut [u8])> {
+    let clause = &*ecb.clause;
+    let room = match half.plain_room(clause.size, clause.align) {
+        Some(room) => room,
+        None => room_by_policy(ecb, running, half)?,
+    };
+    reach(Point::Reserved);
+    let area = half.room(room)?;
+    if !clause.is_dense {
+        area.fill(0);
+    }
+    match clause.is_wide {
+        // Little-endian: the EPID, then zeros.
+        true => write(area, 0, &u64::from(ecb.epid).to_le_bytes()),
+        false => write(area, 0, &ecb.epid.to_ne_bytes()),
+    }
+    Some((room, area))
+}
+
+/// Room where there may be none.
+#[inline(never)]
+fn room_by_policy<M: Machine>(ecb: &Ecb<M>, running: &Running<M>, half: &mut Half) -> Option<Room> {
+    let clause = &*ecb.clause;
+    let keep = (ecb.role != Role::End).then_some(running.keep);
+    let size_of = |epid| running.size_of(epid);
+    match half.reserve(clause.size, clause.align, keep, size_of) {
+        Ok(room) => Some(room),
+        Err(full) => {
+            if full == NoRoom::JustFilled {
+                ecb.consumer.count_filled();
+            }
+            None
+        }
+    }
+}
