@@ -33,15 +33,14 @@ pub fn place(vector: u8) -> Option<usize> {
     (vector < STUBS).then_some(FIRST + vector * STUB)
 }
 
-/// The image of a page that is at `address`, without stubs.
-pub fn page(address: u64) -> [u8; PAGE] {
+/// Makes it a page that is at `address`, without stubs.
+pub fn clear(page: &mut [u8; PAGE], address: u64) {
     // int3: nothing there is to be run.
-    let mut page = [0xcc; PAGE];
+    page.fill(0xcc);
     let counters = address.wrapping_add(PAGE as u64).to_le_bytes();
     for (to, from) in page.iter_mut().zip(counters) {
         *to = from;
     }
-    page
 }
 
 /// Puts the stub of `vector` there. `cpu_selector` is the segment whose limit has the CPU's number in its lower
@@ -102,6 +101,12 @@ impl Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn page(address: u64) -> [u8; PAGE] {
+        let mut page = [0; PAGE];
+        clear(&mut page, address);
+        page
+    }
 
     /// What GNU as makes of the same instructions, for vector 14 at its place, with the counter's
     /// displacement as 32 bits.

@@ -3,7 +3,7 @@
 
 use super::shim;
 use crate::cpus;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 use dtrace_gates::trampoline::{COUNTERS, PAGE, STUBS};
 
@@ -65,10 +65,10 @@ fn pages() -> u32 {
 }
 
 impl Memory {
-    /// Writes the page of code. No CPU runs it.
-    pub(super) fn write_code(self, code: &[u8; PAGE]) {
-        // SAFETY: the first page of the allocation.
-        unsafe { ptr::copy_nonoverlapping(code.as_ptr(), self.0.as_ptr(), PAGE) };
+    /// Has `write` make the page of code. No CPU runs it.
+    pub(super) fn write_code<R>(self, write: impl FnOnce(&mut [u8; PAGE]) -> R) -> R {
+        // SAFETY: the first page of the allocation, which nobody else touches before it is mapped.
+        write(unsafe { self.0.cast().as_mut() })
     }
 
     /// Maps all pages into the cpu_entry_area; where. None: there is no memory or no slot. Task context.

@@ -100,17 +100,17 @@ fn targets(
             let address = unsafe { shim::dtrace_gates_slot_address() };
             // SAFETY: a constant.
             let selector = unsafe { shim::dtrace_gates_cpu_selector() };
-            let mut page =
-                KBox::new(trampoline::page(address), GFP_KERNEL).map_err(|_| Why::Memory)?;
-            for (target, change) in targets.iter_mut().zip(changes) {
-                let Some(change) = change else { continue };
-                let number = change.vector;
-                let there = trampoline::put(&mut page, number, selector, change.gate.target);
-                let place = trampoline::place(number).ok_or(Why::Table)?;
-                there.ok_or(Why::Table)?;
-                *target = address.wrapping_add(place as u64);
-            }
-            memory.write_code(&page);
+            memory.write_code(|page| {
+                trampoline::clear(page, address);
+                for (target, change) in targets.iter_mut().zip(changes) {
+                    let Some(change) = change else { continue };
+                    let put = trampoline::put(page, change.vector, selector, change.gate.target);
+                    put.ok_or(Why::Table)?;
+                    let place = trampoline::place(change.vector).ok_or(Why::Table)?;
+                    *target = address.wrapping_add(place as u64);
+                }
+                Ok(())
+            })?;
             let mapped = memory.map().ok_or(Why::Memory)?;
             let slot = Slot(());
             if mapped != address {
