@@ -16,6 +16,8 @@ pub struct Facts {
     pub cx16: bool,
     /// An address' symbol can be asked for.
     pub symbols: bool,
+    /// Ways that were not run on a kernel yet may be taken.
+    pub unproven: bool,
     /// How many CPUs there can be.
     pub cpus: u32,
     /// With `pti`: a slot of the cpu_entry_area's top-level entry is free.
@@ -44,6 +46,8 @@ pub enum Backend {
 pub enum Refusal {
     /// FRED.
     Fred,
+    /// The way was not run on a kernel yet.
+    Unproven,
     /// No place for the trampoline.
     NoFreeSlot,
     /// KPTI on a processor whose returns user space trains.
@@ -56,9 +60,20 @@ pub enum Refusal {
     TooManyCpus,
 }
 
+/// Ways that passed the scenario `gates` on a kernel.
+const PROVEN: &[Backend] = &[];
+
 impl Facts {
     /// The way for this machine.
     pub fn backend(&self) -> Result<Backend, Refusal> {
+        let backend = self.possible()?;
+        match PROVEN.contains(&backend) || self.unproven {
+            true => Ok(backend),
+            false => Err(Refusal::Unproven),
+        }
+    }
+
+    fn possible(&self) -> Result<Backend, Refusal> {
         if !self.symbols {
             return Err(Refusal::NoSymbols);
         }
@@ -108,6 +123,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fred => "FRED delivers events, there is no IDT in use",
+            Self::Unproven => "this way of writing gates was not run on a kernel yet (parameter gates_unproven)",
             Self::NoFreeSlot => "user space has page tables of its own (KPTI), and the cpu_entry_area has no free slot for the stubs",
             Self::ReturnsTrained => "user space has page tables of its own (KPTI), and this processor predicts the stubs' returns by what user space trained",
             Self::NoCompareExchange => "the processor has no cmpxchg16b, by which a gate changes at once",
@@ -127,6 +143,7 @@ mod tests {
         pti: false,
         cx16: true,
         symbols: true,
+        unproven: true,
         cpus: 4,
         free_slot: false,
         returns_trained: false,
@@ -157,6 +174,16 @@ mod tests {
             ..PLAIN
         };
         assert_eq!(xen.backend(), Ok(Backend::XenPv));
+    }
+
+    #[test]
+    fn what_was_not_run_has_to_be_asked_for() {
+        let facts = Facts {
+            unproven: false,
+            ..PLAIN
+        };
+        let proven = PROVEN.contains(&Backend::InPlace);
+        assert_eq!(facts.backend().is_ok(), proven);
     }
 
     #[test]

@@ -181,6 +181,7 @@ fn facts() -> Facts {
             pti,
             cx16: shim::dtrace_gates_has_cx16(),
             symbols: shim::dtrace_gates_has_symbols(),
+            unproven: shim::dtrace_gates_param_unproven(),
             cpus: cpus::count(),
             free_slot: pti && shim::dtrace_gates_slot_is_free(),
             returns_trained: shim::dtrace_gates_has_trained_returns(),

@@ -29,6 +29,15 @@ const char *dtrace_gates_param(void)
 	return gates;
 }
 
+static bool gates_unproven;
+module_param(gates_unproven, bool, 0444);
+MODULE_PARM_DESC(gates_unproven, "Write gates in ways that were not run on a kernel yet: for tests (default: off)");
+
+bool dtrace_gates_param_unproven(void)
+{
+	return gates_unproven;
+}
+
 static DEFINE_MUTEX(dtrace_gates_mutex);
 
 void dtrace_gates_lock(void)

@@ -11,6 +11,7 @@
 struct seq_file;
 
 const char *dtrace_gates_param(void);
+bool dtrace_gates_param_unproven(void);
 void dtrace_gates_lock(void);
 void dtrace_gates_unlock(void);
 

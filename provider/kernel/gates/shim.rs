@@ -10,6 +10,7 @@ extern "C" {
     pub(super) static dtrace_gates_stubs: [Stub; dtrace_gates::trampoline::STUBS];
 
     pub(super) fn dtrace_gates_param() -> *const c_char;
+    pub(super) fn dtrace_gates_param_unproven() -> bool;
     pub(super) fn dtrace_gates_lock();
     pub(super) fn dtrace_gates_unlock();
 
