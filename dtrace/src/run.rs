@@ -336,7 +336,13 @@ fn follow(session: &mut Session<'_>, world: &mut dyn World, shown: &mut Shown<'_
                 shown.notice(why);
                 return Ok(false);
             }
-            (Some(End::Interrupted), _) | (None, Standing::Exiting) => return Ok(false),
+            (None, Standing::Exiting) => {
+                if session.is_full() {
+                    shown.notice("a buffer is full");
+                }
+                return Ok(false);
+            }
+            (Some(End::Interrupted), _) => return Ok(false),
             (None, Standing::Killed) => return Ok(true),
             (None, Standing::Tracing) => {}
         }

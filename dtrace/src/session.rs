@@ -48,6 +48,7 @@ pub struct Session<'d> {
     /// Which of them a program printed.
     printed: BTreeSet<u64>,
     told: Status,
+    full: bool,
     room: Vec<u8>,
 }
 
@@ -88,6 +89,7 @@ impl<'d> Session<'d> {
             tables: BTreeMap::new(),
             printed: BTreeSet::new(),
             told: device.status().context("asking the module's status")?,
+            full: false,
             room: Vec::new(),
         };
         session.set_options()?;
@@ -198,10 +200,10 @@ impl<'d> Session<'d> {
             }
         }
         // One is enough, as in DTrace's guide.
-        let full = self.policy() == BufferPolicy::Fill && now.filled > 0;
+        self.full = self.policy() == BufferPolicy::Fill && now.filled > 0;
         Ok(match now.killed != 0 {
             true => Standing::Killed,
-            false if now.exiting != 0 || full => Standing::Exiting,
+            false if now.exiting != 0 || self.full => Standing::Exiting,
             false => Standing::Tracing,
         })
     }
@@ -209,6 +211,11 @@ impl<'d> Session<'d> {
     /// Whether the kernel had ended the tracing when it was last asked.
     pub fn was_killed(&self) -> bool {
         self.told.killed != 0
+    }
+
+    /// Whether a buffer that is to be filled was full when it was last asked.
+    pub fn is_full(&self) -> bool {
+        self.full
     }
 
     /// Takes what CPUs have recorded, if the policy of buffers allows it while tracing.

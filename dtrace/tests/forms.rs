@@ -612,3 +612,35 @@ fn a_kernel_that_ended_it_is_told_of_though_the_target_was_over_first() {
     assert!(told.contains("the kernel ended it"), "{told}");
     assert!(kernel.stopped.get());
 }
+
+#[test]
+fn a_full_buffer_ends_it_and_is_told_of() {
+    let kernel = kernel();
+    let mut plan = plan(&[(READ, &["pid"])]);
+    plan.options.set(OptionId::BufferPolicy, 1);
+    let steps: Vec<Step<'_>> = vec![
+        Box::new(|| kernel.fire(0, READ, &who(7, "cat"))),
+        Box::new(|| kernel.status.borrow_mut().filled = 1),
+        Box::new(|| panic!("it goes on")),
+    ];
+    let (out, err, status) = trace(&kernel, plan, steps);
+    assert_eq!(out.lines().count(), 2);
+    assert!(err.ends_with("dtrace: a buffer is full\n"), "{err}");
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn names_that_make_their_probe_are_listed() {
+    let kernel = kernel();
+    kernel.timers.set(true);
+    let mut plan = plan(&[("profile:::tick-7s", &[])]);
+    let mut out = Vec::new();
+    run::list(&kernel, &plan, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.ends_with(" tick-7s\n"), "{out}");
+    plan.check_only = true;
+    let mut stage = Stage::new(Vec::new());
+    let checked = run::trace(&kernel, plan, &mut stage, &mut Vec::new(), &mut Vec::new());
+    assert_eq!(checked.unwrap(), 0);
+    assert!(!stage.begun);
+}

@@ -212,10 +212,6 @@ impl Device for Framework {
         })
     }
 
-    fn online_cpus(&self) -> io::Result<u32> {
-        Ok(CPUS as u32)
-    }
-
     fn probe(&self, from: u32, name: &ProbeName) -> io::Result<Option<Probe>> {
         let pattern = Pattern {
             id: 0,

@@ -55,8 +55,8 @@ static void dtrace_shim_timer_begin(void *arg)
 }
 
 /*
- * Timers that there are. Taken with CPUs held, or by a CPU on its way up or down: so
- * nobody who holds it waits for CPUs.
+ * Timers that there are. A CPU on its way up or down takes it: so nobody who holds it
+ * waits for CPUs.
  */
 static DEFINE_MUTEX(dtrace_timers_mutex);
 static LIST_HEAD(dtrace_timers);

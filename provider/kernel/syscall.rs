@@ -31,24 +31,25 @@ const ERRNO: usize = 9;
 /// With preemption on or off: it reads numbers that no CPU owns, and what the task left.
 #[no_mangle]
 extern "C" fn dtrace_sys_enter(id: i64, ia32: bool, task: u64) -> u32 {
-    let call = Call::traced(id, ia32);
     // Relaxed: a call that began before returns were enabled has no entry, then or now.
-    if REMEMBERED.load(Relaxed) {
-        return remember(task, call);
+    if ia32 || REMEMBERED.load(Relaxed) {
+        return any_entry(id, ia32, task);
     }
-    enabled(call)
+    enabled(Call::traced(id, false))
 }
 
 /// The probe of an entry.
-#[inline]
+#[inline(always)]
 fn enabled(call: Option<Call>) -> u32 {
     call.map_or(NO_PROBE, |call| ENABLED.get(call, Side::Entry))
 }
 
-/// The same, leaving what the return wants to know.
+/// What fewer calls are, or while returns are traced: the same, leaving what the return wants to know.
 #[inline(never)]
-fn remember(task: u64, call: Option<Call>) -> u32 {
-    if TASKS.begin(task, call).is_err() {
+fn any_entry(id: i64, ia32: bool, task: u64) -> u32 {
+    let call = Call::traced(id, ia32);
+    // Relaxed: as above.
+    if REMEMBERED.load(Relaxed) && TASKS.begin(task, call).is_err() {
         LOST.fetch_add(1, Relaxed);
     }
     enabled(call)

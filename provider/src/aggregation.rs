@@ -141,6 +141,10 @@ impl AggregationHalf {
         }
         self.used = 0;
         self.entries = 0;
+    }
+
+    /// What it counted was told.
+    pub(crate) fn told(&mut self) {
         self.drops = 0;
         self.errors = 0;
     }
@@ -205,6 +209,7 @@ mod tests {
         assert_eq!(half.contents().1, 1);
         assert_eq!(counts(&half), [(1, 1), (2, 2)].into());
         half.clear();
+        half.told();
         assert!(count(&mut half, 3));
         assert_eq!(counts(&half), [(3, 1)].into());
         assert_eq!(half.contents().1, 0);

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::expression::{record_size, Expression};
 use crate::memory::List;
 use crate::options::{Options, MAX_FRAMES};
+use crate::value::Value;
 use dtrace_interface::action::{stack_frames, ustack_string_bytes, ActionKind};
 use dtrace_interface::dif::TYPE_STRING;
 use dtrace_interface::options::OptionId;
@@ -59,6 +60,17 @@ pub(crate) struct Step<X> {
     record: RecordDescription,
 }
 
+/// How a record area begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// With the EPID in 8 bytes; the records fill the rest.
+    Wide,
+    /// With the EPID in 4 bytes; the records fill the rest.
+    Narrow,
+    /// With the EPID in 4 bytes, once all is zeros: the records leave gaps.
+    Gaps,
+}
+
 /// A clause.
 pub struct Clause<X> {
     pub(crate) predicate: Option<X>,
@@ -66,12 +78,9 @@ pub struct Clause<X> {
     /// Bytes of the record area, the EPID included; 0: it leaves none.
     pub(crate) size: usize,
     pub(crate) align: usize,
-    /// It leaves numbers that are at hand and does nothing else: see [`Expression::plain`].
-    pub(crate) is_plain: bool,
-    /// Its records and the EPID fill the area: nothing of it is to be zeroed.
-    pub(crate) is_dense: bool,
-    /// The EPID is written with 8 bytes: its first record begins behind them.
-    pub(crate) is_wide: bool,
+    /// All it does is to leave these: see [`Expression::at_hand`]. None: it does something else.
+    pub(crate) values: Option<List<Value>>,
+    pub(crate) head: Head,
     /// What it may do, in words of records and actions: 1 at least.
     pub(crate) words: usize,
     /// Aggregations in it.
@@ -105,9 +114,8 @@ impl<X: Expression> Clause<X> {
             steps: List::new(),
             size: 4,
             align: 4,
-            is_plain: false,
-            is_dense: false,
-            is_wide: false,
+            values: None,
+            head: Head::Gaps,
             words: 1,
             aggregations: 0,
             key_size: 0,
@@ -122,12 +130,9 @@ impl<X: Expression> Clause<X> {
             clause.mark_keys(keys)?;
         }
         clause.lay_out()?;
-        clause.is_plain = clause.leaves_plain_values();
-        clause.is_wide = clause.steps.first().is_some_and(|step| step.offset == 8);
-        clause.is_dense = clause.fills_area();
-        clause.words = (clause.size / 8)
-            .saturating_add(clause.steps.len())
-            .saturating_add(1);
+        clause.values = clause.values_at_hand()?;
+        clause.head = clause.head();
+        clause.words = clause.words();
         Ok(clause)
     }
 
@@ -290,17 +295,45 @@ impl<X: Expression> Clause<X> {
         Ok(())
     }
 
-    fn leaves_plain_values(&self) -> bool {
-        let is_plain = |step: &Step<X>| match &step.work {
-            Work::Store(x) => x.is_plain() && !step.is_key,
-            _ => false,
-        };
-        self.predicate.is_none() && self.steps.iter().all(is_plain)
+    fn values_at_hand(&self) -> Result<Option<List<Value>>, Error> {
+        let mut values = List::new();
+        for step in &self.steps {
+            let Work::Store(x) = &step.work else {
+                return Ok(None);
+            };
+            let number = x.at_hand().filter(|_| !step.is_key);
+            let value = number.and_then(|number| Value::new(number, step.offset, step.size));
+            match value {
+                Some(value) => values.push(value)?,
+                None => return Ok(None),
+            }
+        }
+        Ok(self.predicate.is_none().then_some(values))
+    }
+
+    /// What it may do: its record, its keys, each hashed and compared, and its programs.
+    fn words(&self) -> usize {
+        let keys = self.steps.iter().map(|step| match step.work {
+            Work::Aggregate { .. } => step.end / 8,
+            _ => 0,
+        });
+        let programs = self.expressions().map(Expression::words);
+        let own = (self.size / 8).saturating_add(self.steps.len());
+        let all = keys.chain(programs);
+        all.fold(own.saturating_add(1), usize::saturating_add)
+    }
+
+    fn head(&self) -> Head {
+        let is_wide = self.steps.first().is_some_and(|step| step.offset == 8);
+        match (self.is_filled_from(if is_wide { 8 } else { 4 }), is_wide) {
+            (true, true) => Head::Wide,
+            (true, false) => Head::Narrow,
+            (false, _) => Head::Gaps,
+        }
     }
 
     /// Whether its records lie one after the other, without a gap, and each is written whole.
-    fn fills_area(&self) -> bool {
-        let mut end = if self.is_wide { 8 } else { 4 };
+    fn is_filled_from(&self, mut end: usize) -> bool {
         for step in &self.steps {
             let is_whole = match &step.work {
                 Work::Store(x) => !x.result().is_by_ref(),

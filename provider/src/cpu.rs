@@ -89,7 +89,7 @@ impl<E> Cpu<E> {
         Self {
             index,
             epoch: OwnWord::new(),
-            wanted: OwnCpu::new(),
+            wanted: OwnCpu::new(0),
             nested: Counter::new(),
             environment: UnsafeCell::new(environment),
         }
@@ -147,18 +147,18 @@ impl<E> Cpu<E> {
 
     /// A cross-call landed in a firing: a buffer is to be switched at its end.
     pub(crate) fn want(&self) {
-        self.wanted.set(true);
+        self.wanted.set(1);
     }
 
     /// Whether a switch waits. Cleared by [`serving`](Self::serving).
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted.is_set()
+        self.wanted.get() != 0
     }
 
     /// The buffers are looked at from now on: a call that comes later wants anew.
     pub(crate) fn serving(&self) {
-        self.wanted.set(false);
+        self.wanted.set(0);
     }
 
     #[inline]

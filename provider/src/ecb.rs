@@ -5,16 +5,17 @@
 
 use crate::actions::{run, Actions};
 use crate::activity::Role;
-use crate::clause::Work;
+use crate::clause::Head;
 use crate::consumer::{CpuBuffers, Ecb, Running};
 use crate::counts::Outcome;
 use crate::expression::{Expression, Site};
 use crate::fire::{Failure, Hands};
 use crate::half::{write, Half, NoRoom, Room};
+use crate::halves::OwnHalf;
 use crate::machine::Machine;
 use crate::memory::Node;
 use crate::point::{reach, Point};
-use dtrace_interface::record::write_number;
+use crate::value::Value;
 
 /// Runs an ECB up to its outcome; [`Hands::failure`] says of what it failed.
 #[inline(always)]
@@ -31,7 +32,7 @@ pub(crate) fn run_ecb<M: Machine>(
     let Some(running) = consumer.running.get(inside) else {
         return Outcome::Inactive;
     };
-    if running.only_cpu.is_some_and(|cpu| cpu != inside.cpu()) {
+    if running.only_cpu.is_some_and(|cpu| cpu != hands.cpu) {
         return Outcome::Inactive;
     }
     if ecb.role == Role::Any && hands.process == consumer.process() && !consumer.traces_itself() {
@@ -48,15 +49,16 @@ pub(crate) fn run_ecb<M: Machine>(
         return Outcome::Drop;
     }
     hands.left = hands.left.saturating_sub(ecb.clause.words);
-    match ecb.clause.is_plain {
-        true => leave_values(ecb, running, buffers, args, hands),
-        false => run_programs(ecb, running, buffers, args, hands),
+    match &ecb.clause.values {
+        Some(values) => leave_values(values, ecb, running, buffers, args, hands),
+        None => run_programs(ecb, running, buffers, args, hands),
     }
 }
 
 /// A clause that leaves values which are at hand, one after the other.
 #[inline(always)]
 fn leave_values<M: Machine>(
+    values: &[Value],
     ecb: &Ecb<M>,
     running: &Running<M>,
     buffers: &CpuBuffers,
@@ -70,19 +72,10 @@ fn leave_values<M: Machine>(
     let Some((room, area)) = begin_record(ecb, running, &mut half) else {
         return Outcome::Drop;
     };
-    for step in &ecb.clause.steps {
-        if let Work::Store(expression) = &step.work {
-            let value = expression.plain(args, hands.process).unwrap_or_default();
-            if let Some(record) = area.get_mut(step.offset..step.end) {
-                write_number(value, record);
-            }
-        }
+    for value in values {
+        value.leave(args, hands.process, area);
     }
-    reach(Point::Written);
-    half.commit(room);
-    drop(half);
-    reach(Point::Committed);
-    Outcome::Record
+    end_record(half, room)
 }
 
 /// Any other clause: a predicate, then actions.
@@ -104,7 +97,7 @@ fn run_programs<M: Machine>(
     }
     M::Expression::begin_clause(hands.environment);
     let site = Site {
-        cpu: hands.inside.cpu(),
+        cpu: hands.cpu,
         probe: ecb.probe,
         name: &ecb.name,
         epid: ecb.epid,
@@ -160,11 +153,7 @@ fn run_programs<M: Machine>(
         hands.failure = Some(failure);
         return Outcome::Error;
     }
-    reach(Point::Written);
-    half.commit(room);
-    drop(half);
-    reach(Point::Committed);
-    Outcome::Record
+    end_record(half, room)
 }
 
 /// Room for a clause's record, which begins with the EPID; None: there is none, which the buffer counts.
@@ -181,14 +170,15 @@ fn begin_record<'a, M: Machine>(
     };
     reach(Point::Reserved);
     let area = half.room(room)?;
-    if !clause.is_dense {
+    if clause.head == Head::Wide {
+        // Little-endian: the EPID, then zeros.
+        write(area, 0, &u64::from(ecb.epid).to_le_bytes());
+        return Some((room, area));
+    }
+    if clause.head == Head::Gaps {
         area.fill(0);
     }
-    match clause.is_wide {
-        // Little-endian: the EPID, then zeros.
-        true => write(area, 0, &u64::from(ecb.epid).to_le_bytes()),
-        false => write(area, 0, &ecb.epid.to_ne_bytes()),
-    }
+    write(area, 0, &ecb.epid.to_ne_bytes());
     Some((room, area))
 }
 
@@ -207,4 +197,14 @@ fn room_by_policy<M: Machine>(ecb: &Ecb<M>, running: &Running<M>, half: &mut Hal
             None
         }
     }
+}
+
+/// The record is whole.
+#[inline(always)]
+fn end_record(mut half: OwnHalf<'_, Half>, room: Room) -> Outcome {
+    reach(Point::Written);
+    half.commit(room);
+    half.put_back();
+    reach(Point::Committed);
+    Outcome::Record
 }

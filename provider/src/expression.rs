@@ -4,6 +4,7 @@
 use crate::error::Error;
 use crate::options::Options;
 use crate::registry::ProbeName;
+use crate::value::AtHand;
 use dtrace_interface::dif::DifType;
 use dtrace_interface::fault;
 
@@ -27,17 +28,14 @@ pub trait Expression: Send + Sync + Sized + 'static {
         Ok(())
     }
 
-    /// Whether [`plain`](Self::plain) says its value. Any context.
-    fn is_plain(&self) -> bool {
-        false
+    /// Its value, if that is a number which is at hand. Any context.
+    fn at_hand(&self) -> Option<AtHand> {
+        None
     }
 
-    /// Its value, a number, if that is at hand: of the arguments and the process alone. It needs no
-    /// environment and cannot fail.
-    #[inline]
-    fn plain(&self, args: &[u64; 10], process: u32) -> Option<u64> {
-        let _ = (args, process);
-        None
+    /// What it does in a firing beside the memory it touches, in words as those of records. Any context.
+    fn words(&self) -> usize {
+        0
     }
 
     /// The first clause that is not plain begins in a firing: what they may do together is bounded from here.

@@ -38,7 +38,8 @@ pub(crate) struct Hands<'a, 'b, M: Machine> {
     pub(crate) pen: &'a mut Pen<'b, Half>,
     pub(crate) aggregation_pen: &'a mut Pen<'b, AggregationHalf>,
     pub(crate) environment: &'a mut M::Environment,
-    /// The process it is in.
+    /// The CPU it is on, and the process it is in.
+    pub(crate) cpu: usize,
     pub(crate) process: u32,
     /// Whose clauses used the environment last; null: none did yet.
     pub(crate) consumer: *const Node<Consumer<M>>,
@@ -105,6 +106,7 @@ impl<M: Machine> Framework<M> {
         };
         entered.with(|inside, pen, aggregation_pen, environment| {
             let mut hands = Hands::<M> {
+                cpu: inside.cpu(),
                 process: process(environment),
                 inside,
                 pen,
@@ -149,6 +151,11 @@ impl<M: Machine> Framework<M> {
         *kind = failure.fault.kind.raw().into();
         *value = failure.fault.value;
         for ecb in chain.walk(hands.inside) {
+            // Others' clauses are looked at too: that is bounded as all else is.
+            if hands.left == 0 {
+                return;
+            }
+            hands.left = hands.left.saturating_sub(1);
             if core::ptr::eq(&*ecb.consumer, &*failed.consumer)
                 && fire_ecb(ecb, &args, hands) == Outcome::Error
             {
@@ -211,7 +218,7 @@ impl<M: Machine> Framework<M> {
 /// One ECB: counts one hit and one outcome. (On a CPU without counters, which there is none of: nothing.)
 #[inline(always)]
 fn fire_ecb<M: Machine>(ecb: &Ecb<M>, args: &[u64; 10], hands: &mut Hands<'_, '_, M>) -> Outcome {
-    let Some(counters) = ecb.counters.get(hands.inside.cpu()) else {
+    let Some(counters) = ecb.counters.get(hands.cpu) else {
         return Outcome::Inactive;
     };
     counters.hit();

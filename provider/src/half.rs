@@ -248,10 +248,14 @@ impl Half {
         self.offset = 0;
         self.oldest = 0;
         self.has_wrapped = false;
-        self.drops = 0;
-        self.errors = 0;
         // Fill and ring are read once.
         self.is_closed = self.policy != BufferPolicy::Switch;
+    }
+
+    /// What it counted was told.
+    pub(crate) fn told(&mut self) {
+        self.drops = 0;
+        self.errors = 0;
     }
 }
 

@@ -41,6 +41,12 @@ pub(crate) struct OwnHalf<'a, H> {
     _pen: PhantomData<&'a mut H>,
 }
 
+impl<H> OwnHalf<'_, H> {
+    /// Nobody is at it any more.
+    #[inline(always)]
+    pub(crate) fn put_back(self) {}
+}
+
 impl<H> Deref for OwnHalf<'_, H> {
     type Target = H;
     #[inline(always)]
@@ -68,7 +74,7 @@ impl<H> Halves<H> {
             cpu,
             halves: [UnsafeCell::new(first), UnsafeCell::new(second)],
             switches: OwnWord::new(),
-            wanted: OwnCpu::new(),
+            wanted: OwnCpu::new(0),
         }
     }
 
@@ -117,7 +123,7 @@ impl<H> Halves<H> {
     /// A cross-call landed in a firing: to be switched at its end, unless that was done since the count
     /// was `before`. Its own CPU.
     pub(crate) fn want_from(&self, before: u64) {
-        self.wanted.put(before.wrapping_add(1));
+        self.wanted.set(before.wrapping_add(1));
     }
 
     /// Switches if that was wanted at the count as it is now. Its own CPU.

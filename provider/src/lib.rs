@@ -46,12 +46,12 @@ mod half;
 mod halves;
 mod machine;
 pub mod memory;
-mod one_instruction;
 mod options;
 mod point;
 mod primitive;
 mod registry;
 mod slots;
+mod value;
 
 pub use activity::Activity;
 pub use clause::Clause;
@@ -64,6 +64,7 @@ pub use framework::{Framework, BEGIN, END, ERROR};
 pub use machine::{Called, Machine, Surroundings};
 pub use options::{Options, MAX_FRAMES, MAX_STRING};
 pub use registry::{Pattern, Probe, ProbeName, Provider, ProviderId, MAX_PROBES};
+pub use value::AtHand;
 
 /// What models of the framework use; not there in other builds.
 #[cfg(loom)]

@@ -510,6 +510,28 @@ fn a_cpu_that_comes_on_line_gets_its_buffer() {
     assert_eq!(snapshot.drops, 1, "of before it had a buffer");
 }
 
+/// The client's memory is away: the records are lost, what was counted is not.
+#[test]
+fn a_copy_that_fails_loses_no_count() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    control
+        .set_option(consumer, OptionId::BufferSize.raw(), 16)
+        .unwrap();
+    control
+        .enable(consumer, clause("test:::", None, [trace(argument(0))]))
+        .unwrap();
+    control.go(consumer).unwrap();
+    (0..4).for_each(|_| control.framework().fire(4, &args(0)));
+    let result = control.snapshot(consumer, 0, |_| Err(Error::BadAddress));
+    assert_eq!(result, Err(Error::BadAddress));
+    let told: u64 = (0..3)
+        .map(|_| snap(&mut control, consumer, 0).0.drops)
+        .sum();
+    assert_eq!(told, control.counts(consumer, 1, None).unwrap().drops);
+    assert_eq!(told, 3);
+}
+
 #[test]
 fn drops_of_a_cpu_that_came_and_went_are_told() {
     let (mut control, _) = framework(&["a"]);
@@ -852,6 +874,31 @@ fn a_firing_does_so_much_and_no_more() {
         assert_eq!(counts.drops, 44 * firing);
         assert_eq!(snap(&mut control, consumer, 0).0.drops, 44);
     }
+}
+
+/// Keys are written, hashed and compared, though they leave no record.
+#[test]
+fn a_firing_s_keys_count_too() {
+    let (mut control, _) = framework(&["a"]);
+    let consumer = control.open(1).unwrap();
+    // 514 words of an entry, two actions, and one.
+    let long = || {
+        let mut bytes = string("");
+        bytes.result.size = 4096;
+        let mut count = action(ActionKind::Count, None);
+        count.key_actions = 1;
+        [trace(bytes), count]
+    };
+    for _ in 0..300 {
+        control
+            .enable(consumer, clause("::a:", None, long()))
+            .unwrap();
+    }
+    control.go(consumer).unwrap();
+    control.framework().fire(4, &args(0));
+    let counts = control.counts(consumer, 0, None).unwrap();
+    assert!(counts.is_whole());
+    assert_eq!((counts.records, counts.drops), (254, 46));
 }
 
 #[test]

@@ -131,21 +131,54 @@ fn usage_errors() {
     assert!(String::from_utf8_lossy(&hint.stderr).contains("hint: insmod xcall.ko"));
 }
 
-/// A worker of `stress probes` makes its calls when it is let go, and says how many.
+/// A worker of `stress probes` makes as many rounds as its board asks for, and counts its calls there.
 #[test]
 fn workers_make_known_numbers_of_calls() {
-    use std::io::Write;
-    use std::process::Stdio;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::FileExt;
+    use std::time::{Duration, Instant};
+    // Words of the board (stress/src/probes/board.rs).
+    const GOAL: u64 = 0;
+    const ORDERS: u64 = 1;
+    const DONE: u64 = 2;
+    const END: u64 = 8;
+    const BEGUN: u64 = 9;
+    const WORDS: u64 = 19;
+    // SAFETY: a string that ends with a zero; the descriptor is new and nobody else's. Inherited.
+    let board = unsafe { OwnedFd::from_raw_fd(libc::memfd_create(c"board".as_ptr(), 0)) };
+    let board = fs::File::from(board);
+    board.set_len(8 * WORDS).unwrap();
+    let put = |word: u64, value: u64| board.write_all_at(&value.to_ne_bytes(), 8 * word).unwrap();
+    let get = |word: u64| {
+        let mut bytes = [0; 8];
+        board.read_exact_at(&mut bytes, 8 * word).unwrap();
+        u64::from_ne_bytes(bytes)
+    };
+    put(GOAL, 100);
+    put(ORDERS, 1);
+    let number = board.as_raw_fd().to_string();
     let mut child = Command::new(env!("CARGO_BIN_EXE_stress"))
-        .args(["probes-worker", "--cpu", "0", "--calls", "100"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .args([
+            "probes-worker",
+            "--cpu",
+            "0",
+            "--fork-every",
+            "10",
+            "--board",
+            &number,
+        ])
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(b"!").unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "ready\n200\n");
+    let limit = Instant::now() + Duration::from_secs(60);
+    while get(DONE) != 1 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        assert!(Instant::now() < limit, "it does not get there");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    put(END, 1);
+    assert!(child.wait().unwrap().success());
+    let counts: Vec<u64> = (BEGUN..WORDS).map(get).collect();
+    assert_eq!(counts, [100, 100, 10, 10, 10, 100, 100, 10, 10, 10]);
 }
 
 /// On a terminal it takes the other screen, and gives it back on Ctrl-C.

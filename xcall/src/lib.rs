@@ -46,7 +46,6 @@ mod flush;
 mod histogram;
 mod hotplug;
 mod mailbox;
-mod one_instruction;
 mod platform;
 mod point;
 mod post;

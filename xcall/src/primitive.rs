@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The one place that names core's or loom's atomics and cells.
+//! The one place that names core's or loom's atomics and cells (crate `xcall-primitive`).
 //!
 //! Every word by which a call is sent, run, ended or withdrawn goes through the types re-exported
 //! here, so that the model checker runs the very code the kernel runs. Not modelled, on purpose, are
@@ -14,95 +14,9 @@
 //! load it depends on, treats SeqCst accesses as AcqRel, knows no interrupts), see
 //! `docs/memory-ordering.md`.
 
-use crate::one_instruction;
-use core::sync::atomic::{compiler_fence, AtomicU64 as CoreAtomicU64};
+use core::sync::atomic::AtomicU64 as CoreAtomicU64;
 
-pub(crate) use core::sync::atomic::Ordering;
-
-#[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64};
-
-#[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64};
-
-#[cfg(loom)]
-pub(crate) use loom::cell::UnsafeCell;
-
-#[cfg(not(loom))]
-pub(crate) use self::cell::UnsafeCell;
-
-/// core's `UnsafeCell` behind loom's interface: access by closure, so that loom can see its extent.
-#[cfg(not(loom))]
-mod cell {
-    #[derive(Debug)]
-    pub(crate) struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
-
-    impl<T> UnsafeCell<T> {
-        pub(crate) const fn new(value: T) -> Self {
-            Self(core::cell::UnsafeCell::new(value))
-        }
-
-        #[inline(always)]
-        pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
-            f(self.0.get())
-        }
-
-        #[inline(always)]
-        pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
-            f(self.0.get())
-        }
-    }
-}
-
-/// A word that only its own CPU reads or writes.
-///
-/// An interrupt or NMI on that CPU may come between any two accesses and use the word too, so it
-/// is an atomic; nobody else looks, so no ordering beyond the compiler's is asked for: every access
-/// is fenced against the compiler, and the CPU sees its own accesses in program order.
-#[derive(Debug)]
-pub(crate) struct OwnCpu(CoreAtomicU64);
-
-impl OwnCpu {
-    pub(crate) const fn new(value: u64) -> Self {
-        Self(CoreAtomicU64::new(value))
-    }
-
-    #[inline]
-    pub(crate) fn get(&self) -> u64 {
-        compiler_fence(Ordering::SeqCst);
-        // Relaxed: own CPU only.
-        let value = self.0.load(Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-        value
-    }
-
-    #[inline]
-    pub(crate) fn set(&self, value: u64) {
-        compiler_fence(Ordering::SeqCst);
-        // Relaxed: own CPU only.
-        self.0.store(value, Ordering::Relaxed);
-        compiler_fence(Ordering::SeqCst);
-    }
-
-    /// Sets bit `n` in one instruction, so an NMI falls before or after it; returns whether it was
-    /// set.
-    #[inline]
-    pub(crate) fn set_bit(&self, n: usize) -> bool {
-        compiler_fence(Ordering::SeqCst);
-        let was = one_instruction::set_bit(&self.0, n as u32);
-        compiler_fence(Ordering::SeqCst);
-        was
-    }
-
-    /// Clears bit `n` in one instruction; returns whether it was set.
-    #[inline]
-    pub(crate) fn clear_bit(&self, n: usize) -> bool {
-        compiler_fence(Ordering::SeqCst);
-        let was = one_instruction::clear_bit(&self.0, n as u32);
-        compiler_fence(Ordering::SeqCst);
-        was
-    }
-}
+pub(crate) use xcall_primitive::{AtomicU32, AtomicU64, Ordering, OwnCpu, UnsafeCell};
 
 /// A statistics counter: written by its own CPU (NMIs included), read by anyone.
 #[derive(Debug)]
@@ -139,7 +53,7 @@ impl Counter {
             counter.fetch_add(n, order);
             return;
         }
-        one_instruction::add(&self.plain, n, order);
+        xcall_primitive::add(&self.plain, n, order);
     }
 
     #[inline]

@@ -50,7 +50,7 @@ pub fn command(args: &Args) -> Result<u8> {
     let weather = Weather::new(&DEBUG_KERNEL, platform, storms::ALL, args.seconds);
     steps.run(&name("guest"), || guest(&machine, &weather).map(drop))?;
     for scenario in scenario::all()? {
-        if SCENARIOS.contains(&scenario.name.as_str()) && scenario.is_for(platform) {
+        if SCENARIOS.contains(&scenario.name.as_str()) && scenario.is_for(platform, true) {
             steps.run(&name(&scenario.name), || {
                 scenario.run(&machine, &DEBUG_KERNEL, platform, "", false)
             })?;

@@ -23,6 +23,7 @@ const LIST: &str = "loom-tests/defects.toml";
 const MEMBERS: &[&str] = &[
     "xcall",
     "xcall/host",
+    "xcall/primitive",
     "provider",
     "provider/assembler",
     "provider/dif",

@@ -23,6 +23,7 @@ pub fn all() -> Result<Vec<PathBuf>> {
         single_file("traps")?,
         single_file("raw_tracepoint")?,
         dtrace()?,
+        package("dtrace-dif-cost")?,
         package("drive-syscalls")?,
         fuzz.with_file_name("dtrace-kill"),
         fuzz.with_file_name("dtrace-access"),

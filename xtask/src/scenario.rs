@@ -7,6 +7,7 @@
 //! ```text
 //! # platform: native          only there          (native and xen-pv)
 //! # also: xen-pv-domu         there too           (repeatable)
+//! # also-all: xen-pv         there too with --all, or when steps are named   (repeatable)
 //! # append: nox2apic          kernel arguments    (none)
 //! # variant: preempt=full     with --all once more, on the first kernel and natively, with these kernel
 //! #                           arguments as well   (repeatable)
@@ -54,6 +55,7 @@ pub struct Scenario {
     script: String,
     platform: Option<String>,
     also: Vec<String>,
+    also_all: Vec<String>,
     append: String,
     /// Kernel arguments with which it is run once more.
     pub variants: Vec<String>,
@@ -69,13 +71,14 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Whether it is for guests of that platform.
-    pub fn is_for(&self, platform: Platform) -> bool {
+    /// Whether it is for guests of that platform; `everything`: with `--all`, or when steps are named.
+    pub fn is_for(&self, platform: Platform, everything: bool) -> bool {
         let is_there = match &self.platform {
             Some(only) => only == platform.name(),
             None => Platform::USUAL.contains(&platform),
         };
-        is_there || self.also.iter().any(|also| also == platform.name())
+        let names = |names: &[String]| names.iter().any(|name| name == platform.name());
+        is_there || names(&self.also) || (everything && names(&self.also_all))
     }
 
     /// Boots its guest, with `variant` among the kernel's arguments; fails when the script does.
@@ -178,7 +181,8 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
     };
     let platform = field("platform").map(str::to_owned);
     let also: Vec<String> = fields_of("also").collect();
-    for platform in platform.iter().chain(&also) {
+    let also_all: Vec<String> = fields_of("also-all").collect();
+    for platform in platform.iter().chain(&also).chain(&also_all) {
         let known = Platform::ALL.iter().any(|known| known.name() == platform);
         ensure!(known, "platform: {platform}: not known");
     }
@@ -194,6 +198,7 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
         name: name.to_owned(),
         platform,
         also,
+        also_all,
         variants: fields_of("variant").collect(),
         append: field("append").unwrap_or_default().to_owned(),
         memory_mib,
@@ -236,8 +241,13 @@ mod tests {
 # timeout: 5 (too late: this is no header any more)
 ";
         let scenario = parse("x", script.to_owned()).unwrap();
-        assert!(scenario.is_for(Platform::XenPv) && !scenario.is_for(Platform::Native));
-        assert!(scenario.is_for(Platform::XenPvDomu) && !scenario.is_for(Platform::XenPvh));
+        assert!(
+            scenario.is_for(Platform::XenPv, false) && !scenario.is_for(Platform::Native, false)
+        );
+        assert!(
+            scenario.is_for(Platform::XenPvDomu, false)
+                && !scenario.is_for(Platform::XenPvh, false)
+        );
         assert_eq!(scenario.variants, ["d=e", "f"]);
         assert_eq!(scenario.append, "a=b c");
         assert_eq!(scenario.memory_mib, Some(256));
@@ -255,6 +265,7 @@ mod tests {
         for header in [
             "# platform: vax\n",
             "# also: vax\n",
+            "# also-all: vax\n",
             "# without: LUCK\n",
             "# memory: much\n",
         ] {
@@ -265,11 +276,18 @@ mod tests {
     #[test]
     fn guests_of_a_dom0_are_asked_for() {
         let anywhere = parse("x", String::new()).unwrap();
-        assert!(anywhere.is_for(Platform::XenPv) && !anywhere.is_for(Platform::XenPvDomu));
+        assert!(
+            anywhere.is_for(Platform::XenPv, false) && !anywhere.is_for(Platform::XenPvDomu, false)
+        );
         let there = parse("x", "# platform: xen-pv-domu\n".to_owned()).unwrap();
-        assert!(there.is_for(Platform::XenPvDomu) && !there.is_for(Platform::XenPvh));
+        assert!(there.is_for(Platform::XenPvDomu, false) && !there.is_for(Platform::XenPvh, false));
         let too = parse("x", "# also: xen-pv-domu\n".to_owned()).unwrap();
-        assert!(too.is_for(Platform::XenPvDomu) && too.is_for(Platform::Native));
+        assert!(too.is_for(Platform::XenPvDomu, false) && too.is_for(Platform::Native, false));
+        let at_length = "# platform: native\n# also-all: xen-pv\n".to_owned();
+        let at_length = parse("x", at_length).unwrap();
+        assert!(
+            !at_length.is_for(Platform::XenPv, false) && at_length.is_for(Platform::XenPv, true)
+        );
     }
 
     #[test]

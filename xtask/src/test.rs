@@ -118,7 +118,7 @@ pub fn command(args: &Args) -> Result<u8> {
             let wanted = everything || series == KERNELS[0].series;
             for scenario in scenarios
                 .iter()
-                .filter(|scenario| wanted && scenario.is_for(platform))
+                .filter(|scenario| wanted && scenario.is_for(platform, everything))
             {
                 let name = format!("{} {series} {}", scenario.name, platform.name());
                 steps.run(&name, || {

@@ -19,9 +19,6 @@ pub trait Device {
     /// What the kernel's part can do.
     fn configuration(&self) -> io::Result<Configuration>;
 
-    /// How many CPUs are online.
-    fn online_cpus(&self) -> io::Result<u32>;
-
     /// The first probe whose number is at least `from` and that `name` matches; None: no more.
     fn probe(&self, from: u32, name: &ProbeName) -> io::Result<Option<Probe>>;
 

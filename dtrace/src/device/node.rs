@@ -31,9 +31,6 @@ const FORMAT_ROOM: usize = 4096;
 /// Bytes of all options as DOF, and some more.
 const OPTIONS_ROOM: usize = 4096;
 
-/// Which CPUs are online.
-const ONLINE: &str = "/sys/devices/system/cpu/online";
-
 /// The open device node.
 #[derive(Debug)]
 pub struct Node {
@@ -154,11 +151,6 @@ impl Device for Node {
         let mut conf = Configuration::ZERO;
         self.ask(ioctl::CONF, &mut conf)?;
         Ok(conf)
-    }
-
-    fn online_cpus(&self) -> io::Result<u32> {
-        let list = std::fs::read_to_string(ONLINE)?;
-        cpus_in(list.trim()).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     fn probe(&self, from: u32, name: &ProbeName) -> io::Result<Option<Probe>> {
@@ -314,17 +306,6 @@ impl Device for Node {
     }
 }
 
-/// How many CPUs a list such as `0-3,5` names; None: it is none.
-fn cpus_in(list: &str) -> Option<u32> {
-    let count = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        last.checked_sub(first)?.checked_add(1)
-    };
-    list.split(',')
-        .try_fold(0_u32, |sum, part| sum.checked_add(count(part)?))
-}
-
 /// The kernel's description of a name; None: a part is too long.
 fn describe(id: u32, name: &ProbeName) -> Option<ProbeDescription> {
     Some(ProbeDescription {
@@ -377,15 +358,6 @@ fn options_of(bytes: &[u8]) -> Vec<(OptionId, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cpus_are_counted() {
-        assert_eq!(cpus_in("0-3,5"), Some(5));
-        assert_eq!(cpus_in("0"), Some(1));
-        for wrong in ["", "3-1", "a", "0-4294967295"] {
-            assert_eq!(cpus_in(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn options_are_read_from_dof() {

@@ -56,6 +56,9 @@ pub struct Played {
     pub forced: Vec<(OptionId, u64)>,
     pub drops: RefCell<Vec<u64>>,
     pub stopped: Cell<bool>,
+    /// A name of a timer makes its probe when it is enabled.
+    pub timers: Cell<bool>,
+    made: RefCell<Vec<Probe>>,
     options: RefCell<Vec<(OptionId, u64)>>,
     formats: RefCell<Vec<String>>,
     enablings: RefCell<Vec<Enabling>>,
@@ -84,6 +87,8 @@ impl Played {
             accounting: Vec::new(),
             forced: Vec::new(),
             stopped: false.into(),
+            timers: false.into(),
+            made: Vec::new().into(),
             options: Vec::new().into(),
             formats: Vec::new().into(),
             enablings: Vec::new().into(),
@@ -227,12 +232,9 @@ impl Device for Played {
         })
     }
 
-    fn online_cpus(&self) -> io::Result<u32> {
-        Ok(self.cpus)
-    }
-
     fn probe(&self, from: u32, name: &ProbeName) -> io::Result<Option<Probe>> {
-        let mut probes = self.probes.iter();
+        let made = self.made.borrow();
+        let mut probes = self.probes.iter().chain(made.iter());
         let found = probes.find(|probe| probe.id >= from && name.matches(&probe.name));
         Ok(found.cloned())
     }
@@ -258,6 +260,10 @@ impl Device for Played {
                 function: text(ecb.probe.function),
                 name: text(ecb.probe.name),
             };
+            if self.timers.get() && name.name.starts_with("tick-") {
+                let (id, name) = (self.probes.len() as u32 + 1, name.clone());
+                self.made.borrow_mut().push(Probe { id, name });
+            }
             let actions: Vec<Action<'_>> = ecb.actions.iter().collect();
             let aggregating = actions
                 .iter()

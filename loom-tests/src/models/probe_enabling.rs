@@ -33,7 +33,7 @@ pub fn models() -> Vec<Model> {
         ),
         firing_model(
             "probe_late_cpu",
-            "a CPU gets its buffers while it fires: a firing finds them whole, or is a drop",
+            "a CPU gets its buffers while it fires: a firing finds them whole, or is a drop that the snapshot tells",
             late_cpu,
             None,
         ),
@@ -103,5 +103,6 @@ fn late_cpu(_: Option<Point>) {
     probes.join(cpu);
     let counts = probes.control.counts(consumer, 1, Some(0)).unwrap();
     assert_eq!((counts.hits, counts.records + counts.drops), (2, 2));
-    assert_eq!(probes.snapshot(consumer).len() as u64, counts.records);
+    let (values, drops) = probes.snapshot_and_drops(consumer);
+    assert_eq!((values.len() as u64, drops), (counts.records, counts.drops));
 }

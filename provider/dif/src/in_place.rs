@@ -7,9 +7,9 @@ use crate::instruction::{Scope, Space};
 use crate::machine::Machine;
 use crate::memory::Access;
 use crate::object::Program;
-use crate::primitive::Ordering;
 use crate::variables::{Kind, Slot};
 use crate::Environment;
+use xcall_primitive::Ordering;
 
 impl Machine<'_> {
     pub(crate) fn declared(

@@ -38,8 +38,8 @@ mod memory;
 mod object;
 mod path;
 mod plain;
-mod primitive;
 mod progress;
+mod reach;
 mod step;
 mod store;
 mod subroutine;
@@ -58,13 +58,15 @@ pub use machine::Machine;
 pub use memory::{Memory, MAX_TOUCHED};
 pub use object::{Needs, Object, Program};
 pub use plain::{plain, Plain};
-pub use primitive::Word;
 pub use progress::Progress;
 pub use store::{Drops, Found, Shape, Store, HEADER_WORDS};
 pub use subroutine::is_supported;
 pub use tuple::{Tuple, TUPLE_DEPTH};
 pub use validate::{validate, Limits, Place, Reason, Refusal, MAX_RESULT, MAX_STRSIZE};
 pub use variables::Declarations;
+
+/// A word of memory that CPUs share.
+pub use xcall_primitive::AtomicU64 as Word;
 
 pub use dtrace_interface::dif::{DifType, Variable};
 pub use dtrace_interface::variable::BuiltIn;

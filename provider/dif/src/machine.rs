@@ -6,13 +6,14 @@
 
 use crate::comparison::Comparison;
 use crate::fault::{Fault, FaultKind, Trouble};
-use crate::instruction::{Register, Space, REGISTERS};
+use crate::instruction::{Instruction, Register, Space, REGISTERS};
 use crate::memory::{Access, Bytes, Memory};
 use crate::object::Program;
 use crate::progress::{Progress, Tokens};
 use crate::step::Step;
 use crate::tuple::Tuple;
 use crate::Environment;
+use core::borrow::Borrow;
 use dtrace_interface::dif::TYPE_STRING;
 use dtrace_interface::record::write_number;
 
@@ -68,9 +69,23 @@ impl<'a> Machine<'a> {
         program: &Program<'_>,
         environment: &mut E,
     ) -> Result<u64, Fault> {
+        match program.code() {
+            Some(code) => self.follow(program, environment, |at| code.get(at)),
+            None => self.follow(program, environment, |at| program.decoded(at)),
+        }
+    }
+
+    /// Runs it from one instruction to the next, as `fetch` has them.
+    fn follow<E: Environment, I: Borrow<Instruction>>(
+        &mut self,
+        program: &Program<'_>,
+        environment: &mut E,
+        fetch: impl Fn(usize) -> Option<I>,
+    ) -> Result<u64, Fault> {
         self.registers = [0; REGISTERS];
         self.comparison = Comparison::NONE;
         self.tuple.flush();
+        let length = program.object.instructions.len();
         let mut at: u32 = 0;
         loop {
             let fault = |trouble: Trouble| Fault {
@@ -79,17 +94,19 @@ impl<'a> Machine<'a> {
                 address: trouble.address,
             };
             let illegal = || fault(FaultKind::IllegalOperation.into());
-            let instruction = program.fetch(at).ok_or_else(illegal)?;
+            let instruction = fetch(at as usize).ok_or_else(illegal)?;
             let next = match self
-                .step(program, environment, instruction)
+                .step(program, environment, instruction.borrow())
                 .map_err(fault)?
             {
                 Step::Done(value) => return Ok(value),
-                Step::Next => at.saturating_add(1),
-                Step::To(target) => target,
+                // There is room for one more: a program has less than 2^32.
+                Step::Next => at.wrapping_add(1),
+                Step::To(target) if target > at => target,
+                Step::To(_) => return Err(illegal()),
             };
-            // Forward and inside, or the fault is this instruction's.
-            if next <= at || next as usize >= program.object.instructions.len() {
+            // Inside, or the fault is this instruction's.
+            if next as usize >= length {
                 return Err(illegal());
             }
             at = next;

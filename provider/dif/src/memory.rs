@@ -4,11 +4,12 @@
 use crate::address::Window;
 use crate::fault::{FaultKind, Trouble};
 use crate::instruction::Space;
-use crate::primitive::{Ordering, Word};
 use crate::store::Store;
 use crate::validate::MAX_STRSIZE;
 use crate::variables::Declarations;
 use crate::Environment;
+use crate::Word;
+use xcall_primitive::Ordering;
 
 /// Bytes that are read at once from memory that is not the program's: never across a multiple of
 /// this, so never across a page.

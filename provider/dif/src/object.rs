@@ -68,14 +68,14 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Instruction `at`. None: there is none, or it is none.
-    #[inline]
-    pub(crate) fn fetch(&self, at: u32) -> Option<Instruction> {
-        let at = at as usize;
-        match self.code {
-            Some(code) => code.get(at).copied(),
-            None => Instruction::decode(*self.object.instructions.get(at)?).ok(),
-        }
+    /// All instructions, if they are decoded.
+    pub(crate) fn code(&self) -> Option<&'a [Instruction]> {
+        self.code
+    }
+
+    /// Instruction `at`, decoded now. None: there is none, or it is none.
+    pub(crate) fn decoded(&self, at: usize) -> Option<Instruction> {
+        Instruction::decode(*self.object.instructions.get(at)?).ok()
     }
 
     /// The object.

@@ -4,7 +4,7 @@
 use crate::memory::MAX_TOUCHED;
 
 /// How far a firing and its clause are: what the firing may still touch, what the clause's programs took of
-/// scratch, and where `strtok` stands. Who cannot keep a [`Machine`] from one program to the next keeps this.
+/// scratch, and where `strtok` stands. Who cannot keep a [`Machine`](crate::Machine) from one program to the next keeps this.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     pub(crate) used: usize,

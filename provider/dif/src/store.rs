@@ -41,7 +41,8 @@
 //! From the last read of a chunk in a firing to the first write by its next owner it is the grace
 //! period that orders, which the caller of `rinse` and `reclaim` provides.
 
-use crate::primitive::{Ordering, Word};
+use crate::Word;
+use xcall_primitive::Ordering;
 
 /// Words of a chunk before its data.
 pub const HEADER_WORDS: usize = 4;

@@ -3,6 +3,7 @@
 
 mod support;
 
+use dif::{BuiltIn, Plain};
 use dif_assembler::assemble;
 use dof::{ActionSpec, Program};
 use dtrace_interface::action::ActionKind;
@@ -120,5 +121,31 @@ fn every_opcode_that_text_can_say_is_known() {
             "{}: {known:?}",
             opcode.name()
         );
+    }
+}
+
+#[test]
+fn programs_that_only_say_a_value_are_known() {
+    let plain = |text| dif::plain(&loaded(text).object());
+    assert_eq!(
+        plain("ldgs pid, %r1; ret %r1"),
+        Some(Plain::BuiltIn(BuiltIn::Pid))
+    );
+    assert_eq!(
+        plain("ldgs arg9, %r7; ret %r7"),
+        Some(Plain::BuiltIn(BuiltIn::Arg9))
+    );
+    assert_eq!(plain("setx 77, %r2; ret %r2"), Some(Plain::Integer(77)));
+    for other in [
+        "ldgs pid, %r1; ret %r0",
+        "ldgs pid, %r1; ret %r2",
+        "ret %r0",
+        "nop; ret %r1",
+        "ldgs pid, %r1; nop; ret %r1",
+        ".global n: int64\nldgs 0x500, %r1; ret %r1",
+        ".returns string\nldgs execname, %r1; ret %r1",
+        ".returns bytes(8)\nldgs curthread, %r1; ret %r1",
+    ] {
+        assert_eq!(plain(other), None, "{other}");
     }
 }

@@ -9,25 +9,6 @@ use dtrace_interface::{ioctl, Plain};
 const SIZE: usize = 2 << 20;
 /// Behind it: as much as the largest buffer, so that a snapshot ends in EFAULT and nowhere else.
 const GUARD: usize = 2 << 30;
-const READ_WRITE: i32 = 3;
-const NONE: i32 = 0;
-const PRIVATE_ANONYMOUS_NORESERVE: i32 = 0x4022;
-
-mod sys {
-    use std::ffi::c_void;
-    extern "C" {
-        pub fn mmap(
-            at: *mut c_void,
-            size: usize,
-            rights: i32,
-            flags: i32,
-            file: i32,
-            from: i64,
-        ) -> *mut c_void;
-        pub fn mprotect(at: *mut c_void, size: usize, rights: i32) -> i32;
-    }
-}
-
 /// Memory that the kernel may write: never seen as a reference while it does.
 pub struct Arena {
     start: *mut u8,
@@ -36,16 +17,17 @@ pub struct Arena {
 impl Arena {
     /// All zero.
     pub fn map() -> Self {
-        let flags = PRIVATE_ANONYMOUS_NORESERVE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let none = libc::PROT_NONE;
         // SAFETY: a new mapping, wherever.
-        let start = unsafe { sys::mmap(std::ptr::null_mut(), SIZE + GUARD, NONE, flags, -1, 0) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), SIZE + GUARD, none, flags, -1, 0) };
         assert!(
-            start as isize != -1,
+            start != libc::MAP_FAILED,
             "mmap: {}",
             std::io::Error::last_os_error()
         );
         // SAFETY: the first part of it.
-        let answer = unsafe { sys::mprotect(start, SIZE, READ_WRITE) };
+        let answer = unsafe { libc::mprotect(start, SIZE, libc::PROT_READ | libc::PROT_WRITE) };
         assert_eq!(answer, 0, "mprotect: {}", std::io::Error::last_os_error());
         Self {
             start: start.cast(),
@@ -115,6 +97,11 @@ impl Arena {
         if random.below(3) == 0 {
             bytes[8..12].copy_from_slice(&(random.below(5) as u32).to_ne_bytes());
             bytes[24..32].copy_from_slice(&self.address(65_536).to_ne_bytes());
+        } else if random.below(3) == 0 {
+            // A place, its size and a number, for formats.
+            bytes[..8].copy_from_slice(&self.address(65_536).to_ne_bytes());
+            bytes[8..12].copy_from_slice(&(random.below(64) as u32).to_ne_bytes());
+            bytes[12..14].copy_from_slice(&(random.below(4) as u16).to_ne_bytes());
         }
         self.write(place, &bytes);
         self.address(place)

@@ -179,6 +179,15 @@ pub fn few() -> Vec<u8> {
     large(begin_and_end(Program::new()).clause(getppid, None, pid))
 }
 
+/// The same with buffers that take GO a while.
+pub fn slow() -> Vec<u8> {
+    let pid = [trace("ldgs pid, %r1; ret %r1")];
+    let getppid = [probe("syscall", "getppid", "entry")];
+    let program = begin_and_end(Program::new()).clause(getppid, None, pid);
+    let program = program.option(OptionId::BufferSize, 4 << 20);
+    program.to_bytes().expect("a program in order")
+}
+
 /// exit() at the first tick.
 pub fn ending() -> Vec<u8> {
     let exit = ActionSpec::new(ActionKind::Exit).difo(object("ldgs pid, %r1; ret %r1"));

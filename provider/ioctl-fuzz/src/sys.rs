@@ -1,41 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! System calls that std does not offer, on x86-64.
 
-use std::ffi::{c_char, c_void, CStr};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::Error;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::AtomicU32;
-
-mod libc {
-    use super::{c_char, c_void};
-    extern "C" {
-        pub fn ioctl(file: i32, request: u64, argument: u64) -> i32;
-        pub fn syscall(number: i64, ...) -> i64;
-        pub fn fork() -> i32;
-        pub fn kill(process: i32, signal: i32) -> i32;
-        pub fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
-        pub fn _exit(status: i32) -> !;
-        pub fn execv(path: *const c_char, words: *const *const c_char) -> i32;
-        pub fn mmap(
-            at: *mut c_void,
-            size: usize,
-            rights: i32,
-            flags: i32,
-            file: i32,
-            from: i64,
-        ) -> *mut c_void;
-        pub fn prctl(what: i32, ...) -> i32;
-    }
-}
-
-const DELETE_MODULE: i64 = 176;
-const FINIT_MODULE: i64 = 313;
-const KILL: i32 = 9;
-const PR_SET_PDEATHSIG: i32 = 1;
-const PR_SET_CHILD_SUBREAPER: i32 = 36;
-const F_SETFD: i32 = 2;
-const FCNTL: i64 = 72;
 
 /// An answer as an errno: 0 for a call that did not fail.
 pub fn errno(answer: i64) -> i32 {
@@ -52,7 +22,7 @@ pub fn errno(answer: i64) -> i32 {
 /// The kernel may write what the request does at `argument`, or refuses it.
 pub unsafe fn ioctl(file: &File, request: u32, argument: u64) -> i32 {
     // SAFETY: the caller's promise.
-    errno(unsafe { libc::ioctl(file.as_raw_fd(), request.into(), argument) }.into())
+    errno(unsafe { libc::ioctl(file.as_raw_fd(), request as _, argument) }.into())
 }
 
 /// Any system call of up to six arguments; its errno.
@@ -70,7 +40,7 @@ pub unsafe fn call(number: i64, arguments: [u64; 6]) -> i32 {
 pub fn spawn(run: impl FnOnce()) -> i32 {
     spawn_free(|| {
         // SAFETY: sets a signal.
-        unsafe { libc::prctl(PR_SET_PDEATHSIG, KILL) };
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         run();
     })
 }
@@ -92,7 +62,8 @@ pub fn spawn_free(run: impl FnOnce()) -> i32 {
 /// Ends a process that was started here, or by one of those.
 pub fn kill(process: i32) {
     // SAFETY: sends a signal.
-    assert_eq!(unsafe { libc::kill(process, KILL) }, 0, "kill {process}");
+    let answer = unsafe { libc::kill(process, libc::SIGKILL) };
+    assert_eq!(answer, 0, "kill {process}");
 }
 
 /// Waits for a process; its status as waitpid has it.
@@ -107,13 +78,13 @@ pub fn wait(process: i32) -> i32 {
 /// Children of children that died become ours.
 pub fn adopt() {
     // SAFETY: sets a flag.
-    assert_eq!(unsafe { libc::prctl(PR_SET_CHILD_SUBREAPER, 1) }, 0);
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) }, 0);
 }
 
 /// The program at `path` from now on, with one word; open files of the kind that stay open.
 pub fn execute(path: &CStr, word: &CStr, keep: &File) -> ! {
     // SAFETY: a file of ours.
-    unsafe { libc::syscall(FCNTL, keep.as_raw_fd(), F_SETFD, 0) };
+    unsafe { libc::fcntl(keep.as_raw_fd(), libc::F_SETFD, 0) };
     let words = [path.as_ptr(), word.as_ptr(), std::ptr::null()];
     // SAFETY: two strings and a null.
     unsafe { libc::execv(path.as_ptr(), words.as_ptr()) };
@@ -122,27 +93,33 @@ pub fn execute(path: &CStr, word: &CStr, keep: &File) -> ! {
 
 /// Takes a module out, if nobody uses it; the errno.
 pub fn delete_module(name: &CStr) -> i32 {
-    const O_NONBLOCK: i32 = 0o4000;
     // SAFETY: a string.
-    errno(unsafe { libc::syscall(DELETE_MODULE, name.as_ptr(), O_NONBLOCK) })
+    errno(unsafe { libc::syscall(libc::SYS_delete_module, name.as_ptr(), libc::O_NONBLOCK) })
 }
 
 /// Loads a module.
 pub fn load_module(path: &str, parameters: &CStr) {
     let file = File::open(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     // SAFETY: a file and a string.
-    let answer = unsafe { libc::syscall(FINIT_MODULE, file.as_raw_fd(), parameters.as_ptr(), 0) };
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_finit_module,
+            file.as_raw_fd(),
+            parameters.as_ptr(),
+            0,
+        )
+    };
     assert_eq!(answer, 0, "{path}: {}", Error::last_os_error());
 }
 
 /// Numbers that children share, 0 at first.
 pub fn shared() -> &'static [AtomicU32; 8] {
-    const READ_WRITE: i32 = 3;
-    const SHARED_ANONYMOUS: i32 = 0x21;
+    let rights = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
     let nowhere = std::ptr::null_mut();
     // SAFETY: a new mapping.
-    let at = unsafe { libc::mmap(nowhere, 4096, READ_WRITE, SHARED_ANONYMOUS, -1, 0) };
-    assert!(at as isize != -1, "mmap: {}", Error::last_os_error());
+    let at = unsafe { libc::mmap(nowhere, 4096, rights, flags, -1, 0) };
+    assert!(at != libc::MAP_FAILED, "mmap: {}", Error::last_os_error());
     // SAFETY: mapped for good, aligned to a page, larger than that; zero is a good number.
     unsafe { &*at.cast() }
 }

@@ -6,7 +6,12 @@ use dtrace_ioctl_fuzz::random::Random;
 
 #[test]
 fn programs_are_loaded() {
-    let good = [programs::busy(), programs::few(), programs::ending()];
+    let good = [
+        programs::busy(),
+        programs::few(),
+        programs::slow(),
+        programs::ending(),
+    ];
     for bytes in programs::all().iter().chain(&good) {
         dof::load(bytes).expect("a program in order");
     }

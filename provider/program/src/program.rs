@@ -14,7 +14,7 @@ use dof::Difo;
 use dtrace_interface::dif::{DifType, Variable};
 use dtrace_interface::record::write_number;
 use dtrace_provider::memory::{List, OutOfMemory};
-use dtrace_provider::{Error, Expression, Fault, Options, Site};
+use dtrace_provider::{AtHand, Error, Expression, Fault, Options, Site};
 
 /// A checked DIF object, run in the environment `E` of a machine.
 pub struct Program<E> {
@@ -34,14 +34,10 @@ pub struct Program<E> {
 enum Form {
     /// By the interpreter.
     Code,
-    /// It says one of the probe's arguments.
-    Argument(u8),
-    /// It says the process.
-    Process,
+    /// It says a number that is at hand.
+    AtHand(AtHand),
     /// It says another built-in variable.
     BuiltIn(BuiltIn),
-    /// It says a number.
-    Integer(u64),
 }
 
 impl Form {
@@ -49,10 +45,10 @@ impl Form {
         let first = BuiltIn::Arg0.raw();
         match plain(object) {
             None => Self::Code,
-            Some(Plain::Integer(number)) => Self::Integer(number),
-            Some(Plain::BuiltIn(BuiltIn::Pid)) => Self::Process,
+            Some(Plain::Integer(number)) => Self::AtHand(AtHand::Integer(number)),
+            Some(Plain::BuiltIn(BuiltIn::Pid)) => Self::AtHand(AtHand::Process),
             Some(Plain::BuiltIn(built_in)) => match built_in.raw().checked_sub(first) {
-                Some(index @ 0..10) => Self::Argument(index as u8),
+                Some(index @ 0..10) => Self::AtHand(AtHand::Argument(index as u8)),
                 _ => Self::BuiltIn(built_in),
             },
         }
@@ -168,9 +164,12 @@ impl<E: Environment + Send + 'static> Program<E> {
     /// Its value, if that takes no interpreter.
     fn number(&self, site: &Site<'_, State>, cpu: &mut Cpu<E>) -> Option<Result<u64, Fault>> {
         match self.form {
+            Form::Code => None,
             Form::BuiltIn(built_in) => Some(Self::built_in(built_in, site, cpu)),
-            Form::Process => Some(cpu.machine.number(BuiltIn::Pid, 0).map_err(of_load)),
-            _ => self.plain(site.args, 0).map(Ok),
+            Form::AtHand(AtHand::Process) => {
+                Some(cpu.machine.number(BuiltIn::Pid, 0).map_err(of_load))
+            }
+            Form::AtHand(number) => Some(Ok(number.number(site.args, 0))),
         }
     }
 
@@ -236,16 +235,18 @@ impl<E: Environment + Send + 'static> Expression for Program<E> {
         State::agree(options, programs)
     }
 
-    fn is_plain(&self) -> bool {
-        !matches!(self.form, Form::Code | Form::BuiltIn(_))
+    fn words(&self) -> usize {
+        match self.form {
+            Form::AtHand(_) => 0,
+            // A stack may be walked.
+            Form::BuiltIn(_) => 16,
+            Form::Code => (self.code.len() / 8).saturating_add(16),
+        }
     }
 
-    #[inline(always)]
-    fn plain(&self, args: &[u64; 10], process: u32) -> Option<u64> {
+    fn at_hand(&self) -> Option<AtHand> {
         match self.form {
-            Form::Argument(index) => args.get(usize::from(index)).copied(),
-            Form::Process => Some(process.into()),
-            Form::Integer(number) => Some(number),
+            Form::AtHand(number) => Some(number),
             Form::Code | Form::BuiltIn(_) => None,
         }
     }

@@ -591,3 +591,103 @@ fn strtok_goes_on_in_the_next_program() {
     }
     control.close(consumer);
 }
+
+/// The buffer after a firing by `fire` and one by `fire_known`, which leave records of `size` bytes.
+fn records_of(actions: &[&str], size: usize) -> Vec<u8> {
+    let (mut control, probe) = framework();
+    let consumer = begin(&mut control, None, actions);
+    let args = [
+        0x1122_3344_5566_7788,
+        0xffff_ffff_ffff_fff7,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+    fire(&control, probe, &args);
+    control.framework().fire_known(0, 7, probe, &args);
+    // The tracer's own.
+    control.framework().fire_known(0, 99, probe, &args);
+    let counts = control.counts(consumer, 0, None).unwrap();
+    assert_eq!(
+        (counts.records, counts.self_filtered, counts.hits),
+        (2, 1, 3)
+    );
+    let bytes = taken(&mut control, consumer);
+    control.close(consumer);
+    let second = bytes.len() - size;
+    assert_eq!(bytes[..size], bytes[second..], "{actions:?}");
+    bytes
+}
+
+#[test]
+fn a_value_at_hand_is_what_the_interpreter_says() {
+    let process = (".returns int32\nldgs pid, %r1", 4);
+    let first = ("ldgs arg0, %r1", 8);
+    let second = (".returns int16\nldgs arg1, %r1", 2);
+    let number = (".returns int8\nsetx 300, %r1", 1);
+    let epid = ("ldgs epid, %r1", 8);
+    // Each with the bytes of a record: dense ones, with the EPID alone in front or with padding, and others.
+    for (values, size) in [
+        (vec![process, first], 16),
+        (vec![first], 16),
+        (vec![first, process], 20),
+        (vec![process], 8),
+        (vec![process, process, first], 24),
+        (vec![number, second, number], 12),
+        (vec![second, second], 8),
+        (vec![process, epid], 16),
+        (vec![], 4),
+    ] {
+        let with = |end: &str| -> Vec<u8> {
+            let texts: Vec<String> = values
+                .iter()
+                .map(|(text, _)| format!("{text}; {end}"))
+                .collect();
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            records_of(&texts, size)
+        };
+        assert_eq!(with("ret %r1"), with("mov %r1, %r2; ret %r2"), "{values:?}");
+    }
+}
+
+#[test]
+fn no_byte_of_an_older_record_lies_between_values() {
+    let (mut control, probe) = framework();
+    let consumer = control.open(99).unwrap();
+    let is_first = "ldgs arg1, %r1; ret %r1";
+    let byte = ".returns int8\nldgs arg0, %r1; ret %r1";
+    enable(&mut control, consumer, Some(is_first), &[ARG0, ARG0, ARG0]);
+    enable(&mut control, consumer, None, &[byte, ARG0]);
+    enable(&mut control, consumer, None, &[ARG0, byte]);
+    control.go(consumer).unwrap();
+    // Both halves full of ones.
+    for _ in 0..2 {
+        for _ in 0..8 {
+            fire(&control, probe, &[u64::MAX, 1]);
+        }
+        taken(&mut control, consumer);
+    }
+    for _ in 0..3 {
+        fire(&control, probe, &[0x11, 0]);
+    }
+    let bytes = taken(&mut control, consumer);
+    // Two records of 16 and 20 bytes and 4 of padding, three times, less the last padding.
+    assert_eq!(bytes.len(), 3 * 40 - 4);
+    for (at, byte) in bytes.iter().enumerate() {
+        let expected = match at % 40 {
+            // The EPIDs.
+            0 => 2,
+            16 => 3,
+            // Values.
+            4 | 8 | 24 | 32 => 0x11,
+            _ => 0,
+        };
+        assert_eq!(*byte, expected, "at {at}: {bytes:?}");
+    }
+    control.close(consumer);
+}

@@ -32,7 +32,8 @@ impl<M: Machine> Control<M> {
     /// # Errors
     ///
     /// `NotFound`: no such consumer or CPU. `Invalid`: before GO. `Busy`: a ring or a fill buffer is read
-    /// when tracing has stopped. What `copy` answers: the bytes are lost then.
+    /// when tracing has stopped. What `copy` answers: the bytes are lost then; what
+    /// the half counted, the snapshot tells that takes it next.
     pub fn snapshot(
         &mut self,
         consumer: ConsumerId,
@@ -71,6 +72,9 @@ impl<M: Machine> Control<M> {
             };
             let copied = copy(contents.bytes);
             half.clear();
+            if copied.is_ok() {
+                half.told();
+            }
             copied.map(|()| snapshot)
         })?;
         let early = self.state_mut(consumer)?.tell_unbuffered(cpu);
@@ -95,6 +99,8 @@ impl<M: Machine> Control<M> {
             (framework, Some(buffers)) => (framework, buffers),
             (_, None) => return copy(&[]).map(|()| Snapshot::default()),
         };
+        let state = self.state_mut(consumer)?;
+        state.switches = state.switches.wrapping_add(1);
         let writer = &mut self.writer;
         framework.switch(cpu, &buffers, Which::Aggregation, writer);
         let snapshot = buffers.aggregation.read(writer, |half| {
@@ -107,10 +113,12 @@ impl<M: Machine> Control<M> {
             };
             let copied = copy(bytes);
             half.clear();
+            if copied.is_ok() {
+                half.told();
+            }
             copied.map(|()| snapshot)
         })?;
         let state = self.state_mut(consumer)?;
-        state.switches = state.switches.wrapping_add(1);
         state.aggregation_drops = state.aggregation_drops.saturating_add(snapshot.drops);
         Ok(snapshot)
     }

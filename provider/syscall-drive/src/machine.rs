@@ -46,6 +46,22 @@ global_asm!(
         pop rbx
         ret
     .endm
+    .macro drive_one_to_six
+        mov edi, 1
+        mov esi, 2
+        mov edx, 3
+        mov r10d, 4
+        mov r8d, 5
+        mov r9d, 6
+    .endm
+    .macro drive_program bit
+        drive_one_to_six
+        mov eax, \bit + 110
+        syscall
+        mov edi, 7
+        mov eax, \bit + 231
+        syscall
+    .endm
 
     .globl drive_syscall
     drive_syscall:
@@ -90,12 +106,7 @@ global_asm!(
         ret
     .globl drive_restorer
     drive_restorer:
-        mov edi, 1
-        mov esi, 2
-        mov edx, 3
-        mov r10d, 4
-        mov r8d, 5
-        mov r9d, 6
+        drive_one_to_six
         mov eax, 15
         syscall
 
@@ -103,34 +114,14 @@ global_asm!(
     // 64-bit code: getppid, exit_group(7).
     .globl program64
     program64:
-        mov edi, 1
-        mov esi, 2
-        mov edx, 3
-        mov r10d, 4
-        mov r8d, 5
-        mov r9d, 6
-        mov eax, 110
-        syscall
-        mov edi, 7
-        mov eax, 231
-        syscall
+        drive_program 0
     .globl program64_end
     program64_end:
 
     // x32: the same, with the bit that makes it x32.
     .globl program_x32
     program_x32:
-        mov edi, 1
-        mov esi, 2
-        mov edx, 3
-        mov r10d, 4
-        mov r8d, 5
-        mov r9d, 6
-        mov eax, 0x40000000 + 110
-        syscall
-        mov edi, 7
-        mov eax, 0x40000000 + 231
-        syscall
+        drive_program 0x40000000
     .globl program_x32_end
     program_x32_end:
 

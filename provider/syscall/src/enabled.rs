@@ -7,16 +7,20 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// Nothing is enabled there: probe numbers begin with 1.
 pub const NO_PROBE: u32 = 0;
 
-/// The enabled probes, by [`Call::place`].
+/// Of the table, a power of two: [`PLACES`] at least.
+const ROOM: usize = PLACES.next_power_of_two();
+
+/// The enabled probes, by [`Call::place`]. Its index is masked, not only compared: the number is the
+/// user's, and a processor that guesses the comparison wrong must not read behind the table either.
 pub struct Enabled {
-    probes: [AtomicU32; PLACES],
+    probes: [AtomicU32; ROOM],
 }
 
 impl Enabled {
     /// None is.
     pub const fn new() -> Self {
         Self {
-            probes: [const { AtomicU32::new(NO_PROBE) }; PLACES],
+            probes: [const { AtomicU32::new(NO_PROBE) }; ROOM],
         }
     }
 
@@ -26,7 +30,7 @@ impl Enabled {
         // Relaxed: only a number. What it stands for was published by whoever enabled it, and is
         // looked up again, in order, when it fires.
         self.probes
-            .get(call.place(side))
+            .get(call.place(side) & (ROOM - 1))
             .map_or(NO_PROBE, |probe| probe.load(Relaxed))
     }
 

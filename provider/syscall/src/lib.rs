@@ -26,7 +26,6 @@
 mod call;
 mod enabled;
 mod outcome;
-mod primitive;
 mod tasks;
 
 pub use call::{Abi, Call, Side, CALLS, PLACES};

@@ -22,8 +22,8 @@
 //! ended. A task's calls do not nest: a signal's handler makes its own when the one that it interrupted has
 //! returned. `loom-tests/src/models/tasks.rs` has the models.
 
-use crate::primitive::{AtomicU64, Ordering::Relaxed};
 use crate::Call;
+use xcall_primitive::{AtomicU64, Ordering::Relaxed};
 
 /// Words in the table: so many tasks, less what the rows' filling wastes, can be in a call at once.
 pub const TASKS: usize = ROWS * WORDS;

@@ -90,6 +90,17 @@ impl Outcome {
         }
     }
 
+    /// What came of a part; a failure is a mismatch.
+    fn unless_failed<T>(&mut self, part: &str, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.mismatch(format!("{part}: {error:#}"));
+                None
+            }
+        }
+    }
+
     fn mismatches(&mut self, all: Vec<String>) {
         all.into_iter().for_each(|what| self.mismatch(what));
     }
@@ -165,10 +176,12 @@ impl Test<'_> {
 
     fn all(&self) -> Result<()> {
         if self.args.masked != 0 {
-            let (masked, found) = masked::masked(self.workers, self.manner, self.args.masked)?;
+            let masked = masked::masked(self.workers, self.manner, self.args.masked);
             let mut outcome = self.outcome();
-            outcome.masked = Some(masked);
-            outcome.mismatches(found);
+            if let Some((masked, found)) = outcome.unless_failed("masked", masked) {
+                outcome.masked = Some(masked);
+                outcome.mismatches(found);
+            }
         }
         let over = AtomicBool::new(false);
         let over = &over;
@@ -182,10 +195,9 @@ impl Test<'_> {
             drop(ends);
             (joined(hotplug), joined(storms), rounds)
         });
-        // Its error comes of the others' ones, or is told by itself.
-        let (done, storms) = (done?, storms?);
-        rounds?;
         let mut outcome = self.outcome();
+        let done = outcome.unless_failed("hotplug", done).flatten();
+        let storms = outcome.unless_failed("storms", storms).flatten();
         if let Some(done) = done {
             outcome.cycles = done.cycles;
             if let Some(failure) = Done::failure(&done) {
@@ -196,7 +208,8 @@ impl Test<'_> {
             outcome.mismatch("no storm blew".to_owned());
         }
         outcome.storms = storms;
-        Ok(())
+        drop(outcome);
+        rounds
     }
 
     fn rounds(&self) -> Result<()> {
@@ -210,7 +223,10 @@ impl Test<'_> {
             outcome.rounds += 1;
             reload::lost_in_the_module(&mut outcome.mismatches);
             if let Some(file) = &self.args.reload {
-                reload::reload(file)?;
+                let reloaded = reload::reload(file);
+                if outcome.unless_failed("reload", reloaded).is_none() {
+                    return Ok(());
+                }
                 outcome.reloads += 1;
             }
             if Instant::now() >= end || watch::interrupted(self.stop) {

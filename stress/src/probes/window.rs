@@ -45,10 +45,14 @@ pub struct Window<'d> {
     workers: &'d [Worker],
     manner: Manner,
     ledger: Ledger,
+    /// How often workers had left and come back before it.
+    moves: Vec<u64>,
     /// Refused firings by CPU before it.
     nested: Vec<u64>,
     /// The enabled probe of each clause.
     epids: [u32; CLAUSES],
+    /// When it last asked how it stands.
+    asked: Instant,
 }
 
 /// Opens the device.
@@ -80,6 +84,7 @@ impl<'d> Window<'d> {
         });
         let nested: Result<Vec<_>, _> = nested.collect();
         let nested = nested.context("the accounting before")?;
+        let moves = workers.iter().map(Worker::moves).collect();
         let early: Vec<_> = workers.iter().map(|worker| worker.board.ended()).collect();
         session.go()?;
         let edges = workers.iter().zip(early).map(|(worker, early)| {
@@ -92,35 +97,38 @@ impl<'d> Window<'d> {
             workers,
             manner,
             ledger: Ledger::new(edges),
+            moves,
             nested,
             epids,
+            asked: Instant::now(),
         })
     }
 
-    /// Reads once what CPUs have recorded.
+    /// Reads once what CPUs have recorded, and asks from time to time how it stands: the kernel ends the
+    /// tracing of who does not.
     pub fn take(&mut self) -> Result<()> {
         let (ledger, fault) = (&mut self.ledger, self.manner.fault);
         self.session
-            .consume(&mut |event| note(ledger, fault, event))
+            .consume(&mut |event| note(ledger, fault, event))?;
+        if self.asked.elapsed() < STATUS {
+            return Ok(());
+        }
+        self.asked = Instant::now();
+        let standing = self
+            .session
+            .check(&mut |event| note(ledger, fault, event))?;
+        ensure!(
+            standing == Standing::Tracing,
+            "tracing has ended: {standing:?}"
+        );
+        Ok(())
     }
 
     /// Reads until `over`.
     pub fn read(&mut self, over: &mut dyn FnMut() -> Result<bool>) -> Result<()> {
-        let mut asked = Instant::now();
         loop {
             let is_over = over()?;
             self.take()?;
-            if asked.elapsed() >= STATUS {
-                asked = Instant::now();
-                let (ledger, fault) = (&mut self.ledger, self.manner.fault);
-                let standing = self
-                    .session
-                    .check(&mut |event| note(ledger, fault, event))?;
-                ensure!(
-                    standing == Standing::Tracing,
-                    "tracing has ended: {standing:?}"
-                );
-            }
             if is_over {
                 return Ok(());
             }
@@ -153,7 +161,8 @@ impl<'d> Window<'d> {
             mismatches.push(format!("{when}, {trouble}"));
         }
         let mut rows = Vec::new();
-        for ((worker, before), after) in self.workers.iter().zip(&self.nested).zip(after) {
+        let befores = self.nested.iter().zip(&self.moves);
+        for ((worker, (before, moves)), after) in self.workers.iter().zip(befores).zip(after) {
             let cpu = worker.cpu;
             let said = ask(cpu, 0)?;
             let mut each = [said; CLAUSES];
@@ -162,7 +171,8 @@ impl<'d> Window<'d> {
                 self.manner.fault.accounting(said);
             }
             let nested = said.nested.saturating_sub(*before);
-            let row = self.ledger.row(cpu, &said, &each, nested, after);
+            let mut row = self.ledger.row(cpu, &said, &each, nested, after);
+            row.stayed = moves % 2 == 0 && worker.moves() == *moves;
             row.check(when, &mut mismatches);
             rows.push(row);
         }

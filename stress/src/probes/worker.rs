@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::process::{Child, Command};
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use xcall_stress_protocol::MAX_CPUS;
 
@@ -254,6 +254,8 @@ pub struct Worker {
     pub cpu: u32,
     pub board: Shared,
     child: std::sync::Mutex<Child>,
+    /// How often it left its CPU and came back: odd while it is away.
+    moves: AtomicU64,
 }
 
 impl Worker {
@@ -280,7 +282,12 @@ impl Worker {
         }
         let child = command.spawn().context("starting a worker")?;
         let child = std::sync::Mutex::new(child);
-        Ok(Self { cpu, board, child })
+        Ok(Self {
+            cpu,
+            board,
+            child,
+            moves: AtomicU64::new(0),
+        })
     }
 
     /// Whether it has died.
@@ -293,7 +300,16 @@ impl Worker {
     }
 
     /// Waits until it has done what it was asked.
-    pub fn wait(&self, what: &str, mut is_done: impl FnMut() -> bool) -> Result<()> {
+    pub fn wait(&self, what: &str, is_done: impl FnMut() -> bool) -> Result<()> {
+        self.until(what, is_done, || std::thread::sleep(LOOK))
+    }
+
+    /// [`wait`](Self::wait), without a sleep.
+    pub fn watch(&self, what: &str, is_done: impl FnMut() -> bool) -> Result<()> {
+        self.until(what, is_done, std::thread::yield_now)
+    }
+
+    fn until(&self, what: &str, mut is_done: impl FnMut() -> bool, rest: fn()) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         while !is_done() {
             self.check()?;
@@ -302,7 +318,7 @@ impl Worker {
                 Instant::now() < end,
                 "the worker of CPU {cpu} does not {what}"
             );
-            std::thread::sleep(LOOK);
+            rest();
         }
         Ok(())
     }
@@ -328,6 +344,7 @@ impl Worker {
 
     /// It leaves its CPU. Returns when it has, between two rounds.
     pub fn leave(&self) -> Result<()> {
+        self.moves.fetch_add(1, SeqCst);
         self.board.away.store(1, SeqCst);
         self.wait("leave", || self.board.is_away.load(SeqCst) != 0)
     }
@@ -335,7 +352,14 @@ impl Worker {
     /// It comes back to its CPU.
     pub fn come_back(&self) -> Result<()> {
         self.board.away.store(0, SeqCst);
-        self.wait("come back", || self.board.is_away.load(SeqCst) == 0)
+        self.wait("come back", || self.board.is_away.load(SeqCst) == 0)?;
+        self.moves.fetch_add(1, SeqCst);
+        Ok(())
+    }
+
+    /// How often it left its CPU and came back: odd while it is away, and its CPU perhaps offline.
+    pub fn moves(&self) -> u64 {
+        self.moves.load(SeqCst)
     }
 
     /// Ends it.

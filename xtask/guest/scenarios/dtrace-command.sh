@@ -28,6 +28,15 @@ run() {
 
 calls=syscall:vmlinux:getppid:entry
 
+# example ARGUMENTS: as run 0, and shown as docs/dtrace-command.md has it
+example() {
+	run 0 "$@"
+	echo "# dtrace $*"
+	head -n 16 /tmp/out
+}
+
+dtrace -V | grep -q "^dtrace [0-9.]* (DOF 2, DIF 2)$" || fail "-V: $(dtrace -V)"
+[ "$(dtrace -x help | grep -c -e "^bufsize=SIZE " -e "^aggsortrev ")" = 2 ] || fail "-x help"
 dtrace -l 2>/tmp/err && exit 3
 says "hint: the module is not loaded: modprobe dtrace" /tmp/err
 insmod /modules/dtrace.ko || exit
@@ -36,6 +45,11 @@ cpus=$(grep -c ^processor /proc/cpuinfo)
 run 0 -l -P dtrace
 [ "$(wc -l </tmp/out)" = 4 ] || fail "a list of dtrace's own probes"
 says "^    1     dtrace .* BEGIN$" /tmp/out
+
+run 0 -l -n tick-7s
+says "  profile .* tick-7s$" /tmp/out
+run 0 -l -f getppid -m vmlinux --json
+says '"function":"getppid","name":"entry"}$' /tmp/out
 
 run 0 -n BEGIN -n END -n $calls -c "calls getppid 2"
 says "description 'BEGIN' matched 1 probe$" /tmp/err
@@ -53,6 +67,31 @@ says "error on enabled probe ID 2 (ID [0-9]*: $calls): invalid address (0x0) in 
 
 run 0 -F -f getppid --only-target --record pid -c "sh -c true"
 says "^CPU FUNCTION  *PID$" /tmp/out
+run 0 -F -n syscall::getppid: --only-target -c "calls getppid 2"
+[ "$(grep -c "^  [0-9]  => getppid$" /tmp/out)" = $((2 * cpus)) ] || fail "its entries"
+[ "$(grep -c "^  [0-9]  <= getppid$" /tmp/out)" = $((2 * cpus)) ] || fail "its returns"
+
+# Formats, with what each conversion takes.
+run 0 -q -n $calls --printf '%s [%5d] %#x %-4u|%o%% %p %S\n' execname,pid,arg0,uid,arg1,curthread,probefunc \
+	-c "calls getppid 1"
+says "^calls \[ *[0-9]*\] 0 0   |0% 0xff[0-9a-f]* getppid$" /tmp/out
+run 0 -q -n $calls --printf '%Y %a%k\n' walltimestamp,caller,stack -c "calls getppid 1"
+says "^20[0-9][0-9] [A-Z][a-z][a-z]  *[0-9]* [0-9:]* .*\`.*+0x" /tmp/out
+says "^              vmlinux\`" /tmp/out
+run 0 -q -n $calls --printf '%k' stack --printf ' in %*d %s\n' ipl,pid,execname -c "calls getppid 1"
+says "^ in [0-9]* calls$" /tmp/out
+run 0 --json -n $calls --printf '%s\n' execname -c "calls getppid 1"
+says '"printf":"calls\\n"}$' /tmp/out
+run 0 -q -n $calls --count --by execname,uid --printa '%-8s %@6d of %d\n' -c "calls getppid 5"
+says "^calls  *$((5 * cpus)) of 0$" /tmp/out
+grep -q "^  calls" /tmp/out && fail "a table too"
+run 0 -q -n $calls --quantize arg5 --by execname --printa '%s:%@d\n' -c "calls getppid 5"
+says "^calls:$" /tmp/out
+says "Distribution" /tmp/out
+for wrong in "--printf %q pid" "--printf %s pid" "--printf %d" "--count --printa %d" "--printf %"; do
+	run 2 -n BEGIN $wrong
+	says "^dtrace: --print[fa] '" /tmp/err
+done
 
 run 0 --json -n syscall:vmlinux:execve:return --record errno,arg0 -c true
 says '"function":"execve","name":"return","values":{"errno":0,"arg0":0}}$' /tmp/out
@@ -78,6 +117,17 @@ for policy in switch ring fill; do
 done
 run 0 -q -n $calls -b 1k -c "calls getppid 3000"
 says "[0-9]* drops on CPU [0-9]" /tmp/err
+
+# A full buffer ends it, and nothing else does.
+rm -f /tmp/out
+dtrace -q -n $calls --record pid -b 1k -x bufpolicy=fill -x statusrate=10hz -o /tmp/out -c "sleep 100" 2>/tmp/err &
+tracer=$!
+until pidof sleep >/dev/null; do usleep 100000; done
+calls getppid 3000
+wait $tracer || fail "full buffers: status $?"
+says "^dtrace: a buffer is full$" /tmp/err
+killall sleep
+[ "$(wc -l </tmp/out)" -ge 50 ] || fail "$(wc -l </tmp/out) records in full buffers"
 
 for signal in INT TERM; do
 	rm -f /tmp/out
@@ -110,6 +160,21 @@ run 0 -e -n BEGIN
 # A consumer whose output is closed ends. The traced program writes a line of its own among it.
 dtrace -n $calls -c "calls getppid 100000" 2>/tmp/err | head -n 5 >/tmp/out
 says "FUNCTION:NAME" /tmp/out
+
+# The examples of docs/dtrace-command.md.
+example -n syscall::openat:entry --record pid,execname,"copyinstr(arg1)" -c "cat /proc/version"
+example -n syscall:::entry --count --by execname,probefunc -c "cat /proc/version"
+example -q -n syscall::openat:return --printf '%-8s %5d openat = %d, errno %d\n' execname,pid,arg0,errno -c "cat /none"
+example -q -n syscall:::entry --count --by execname --printa '%-10s %@6d calls\n' -c "sh -c true"
+example -n syscall::read:return --quantize arg0 --by execname -c "cat /proc/version"
+example -F -P syscall --only-target -c true
+example --json -n syscall::execve:return --record execname,errno -c true
+
+# The kernel ends it, and what is traced ends before anyone asks: it is told all the same.
+rmmod dtrace && insmod /modules/dtrace.ko deadman_ms=2000 || exit
+run 1 -q -n profile:::tick-1s -x statusrate=1h -c "sleep 8"
+says "the kernel ended it" /tmp/err
+says "has exited$" /tmp/err
 
 rmmod dtrace || exit
 echo "the dtrace command: well"

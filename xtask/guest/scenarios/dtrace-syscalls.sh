@@ -3,8 +3,10 @@
 # Every system call of this kernel fires its probes: each is made once, by 64-bit code, by `int $0x80` and
 # as x32, with arguments that do no harm, and what is recorded of each process is just what it did. Debian
 # builds x32 into its kernels and has it switched on at boot.
+# platform: native
+# also-all: xen-pv
 # append: syscall.x32=y
-# timeout: 900
+# timeout: 2400
 
 fail() {
 	echo "dtrace-syscalls: $*" >&2

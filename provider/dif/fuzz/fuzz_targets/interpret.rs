@@ -176,6 +176,10 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Ok(program) = state.validate(&code) else {
         return;
     };
+    // As in a kernel: what was validated can be decoded.
+    let decoded: Result<Vec<_>, _> = code.object().decoded().collect();
+    let decoded = decoded.expect("validation took it");
+    let program = program.with_code(&decoded);
     let fake = Fake::new();
     let mut watched = Watched { fake, touched: 0 };
     // A later firing finds what an earlier one left in variables.

@@ -218,6 +218,10 @@ impl State {
     pub fn run_with(&mut self, code: &Code, fake: &mut Fake) -> Result<(u64, Vec<u8>), Fault> {
         self.declare(code).unwrap();
         let program = self.validate(code).unwrap();
+        // As in a kernel. (What runs random programs has them decoded as they run.)
+        let decoded: Result<Vec<_>, _> = code.object().decoded().collect();
+        let decoded = decoded.unwrap();
+        let program = program.with_code(&decoded);
         let size = program.result_size(self.strsize) as usize;
         let mut machine = Machine::new(self.memory(), tuple());
         let value = machine.run(&program, fake)?;

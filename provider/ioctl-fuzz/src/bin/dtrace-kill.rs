@@ -214,7 +214,7 @@ fn victim(state: State, told: &Told) {
         }
         State::Warmup => loop {
             let consumer = Consumer::new(told);
-            consumer.enable(&programs::few());
+            consumer.enable(&programs::slow());
             consumer.ready();
             consumer.go();
         },
@@ -346,6 +346,10 @@ fn main() {
             until("a consumer beside", || other.ready.load(SeqCst) != 0);
             beside
         });
+        if beside.is_some() {
+            // The table of consumers has room for two from now on, until there are none.
+            drop(Consumer::new(&told));
+        }
         let before = Held::now();
         let victim = sys::spawn(|| victim(state, &told));
         until("a victim", || told.ready.load(SeqCst) != 0);

@@ -9,7 +9,8 @@
 //!
 //! To the compiler an `asm!` block may read and write any memory: it keeps its place.
 
-pub(crate) use imp::{add, clear_bit, set_bit};
+pub use imp::add;
+pub(crate) use imp::{clear_bit, set_bit};
 
 #[cfg(target_arch = "x86_64")]
 mod imp {
@@ -56,9 +57,10 @@ mod imp {
         was != 0
     }
 
-    /// Adds `n`. Own CPU only; others may read. Any order up to Release: a store of x86 is one.
+    /// Adds `n` in one instruction: an interrupt or NMI comes before or after it. Own CPU only; others may
+    /// read. Any order up to Release: a store of x86 is one. Any context.
     #[inline(always)]
-    pub(crate) fn add(word: &AtomicU64, n: u64, _: Ordering) {
+    pub fn add(word: &AtomicU64, n: u64, _: Ordering) {
         // SAFETY: one instruction on this word, which is an aligned one: who reads it sees the value
         // from before or after. Nobody else writes it.
         unsafe {
@@ -90,9 +92,9 @@ mod imp {
         word.fetch_and(!(1 << n), Ordering::Relaxed) & (1 << n) != 0
     }
 
-    /// Adds `n`. Own CPU only; others may read.
+    /// Adds `n`. Own CPU only; others may read. Any context.
     #[inline]
-    pub(crate) fn add(word: &AtomicU64, n: u64, order: Ordering) {
+    pub fn add(word: &AtomicU64, n: u64, order: Ordering) {
         word.fetch_add(n, order);
     }
 }
