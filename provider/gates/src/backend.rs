@@ -64,6 +64,35 @@ pub enum Refusal {
 const PROVEN: &[Backend] = &[];
 
 impl Facts {
+    /// The facts of a machine that lacks what `words` say, for tests: `fred`, `no-free-slot`, `no-cmpxchg16b`,
+    /// `no-kallsyms`, with commas between them; other words say nothing. Such a machine takes the way of the
+    /// one that there is, or none.
+    #[must_use]
+    pub fn pretending(self, words: &str) -> Self {
+        words
+            .split(',')
+            .fold(self, |facts, word| match word.trim() {
+                "fred" => Self {
+                    fred: true,
+                    ..facts
+                },
+                "no-free-slot" => Self {
+                    pti: true,
+                    free_slot: false,
+                    ..facts
+                },
+                "no-cmpxchg16b" => Self {
+                    cx16: false,
+                    ..facts
+                },
+                "no-kallsyms" => Self {
+                    symbols: false,
+                    ..facts
+                },
+                _ => facts,
+            })
+    }
+
     /// The way for this machine.
     pub fn backend(&self) -> Result<Backend, Refusal> {
         let backend = self.possible()?;
@@ -184,6 +213,29 @@ mod tests {
         };
         let proven = PROVEN.contains(&Backend::InPlace);
         assert_eq!(facts.backend().is_ok(), proven);
+    }
+
+    #[test]
+    fn who_pretends_gets_no_other_way() {
+        let words = ["fred", "no-free-slot", "no-cmpxchg16b", "no-kallsyms", "x"];
+        let machines = (0..8).map(|bits| Facts {
+            xen_pv: bits & 1 != 0,
+            pti: bits & 2 != 0,
+            free_slot: bits & 4 != 0,
+            ..PLAIN
+        });
+        for facts in machines {
+            for word in words {
+                let pretended = facts.pretending(word).backend();
+                assert!(pretended.is_err() || pretended == facts.backend());
+            }
+            assert_eq!(facts.pretending("").backend(), facts.backend());
+        }
+        let refused = |words| PLAIN.pretending(words).backend().unwrap_err();
+        assert_eq!(refused("fred"), Refusal::Fred);
+        assert_eq!(refused("x, no-free-slot"), Refusal::NoFreeSlot);
+        assert_eq!(refused("no-cmpxchg16b"), Refusal::NoCompareExchange);
+        assert_eq!(refused("no-kallsyms"), Refusal::NoSymbols);
     }
 
     #[test]

@@ -26,6 +26,6 @@ pub use backend::{Backend, Facts, Refusal};
 pub use gate::{Foreign, Gate, INTERRUPT_GATE, KERNEL_TEXT};
 pub use rendezvous::{Parked, Rendezvous};
 pub use selection::{Selection, Unknown};
-pub use table::{Table, GATES, GATE_SIZE, TABLE_SIZE};
+pub use table::{Digest, Table, GATES, GATE_SIZE, TABLE_SIZE};
 pub use trap_info::{TrapInfo, END};
 pub use vector::{Vector, VECTORS};

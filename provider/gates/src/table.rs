@@ -63,10 +63,25 @@ impl Table {
         (0..=u8::MAX).find(|vector| self.gate(*vector) != other.gate(*vector))
     }
 
-    /// A number that tells two tables apart, for people and scripts: FNV-1a (64 bits).
+    /// A number that tells two tables apart, for people and scripts.
     pub fn digest(&self) -> u64 {
+        Digest::EMPTY.with(&self.0).0
+    }
+}
+
+/// The digest of a table of which some bytes were seen: FNV-1a (64 bits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest(pub u64);
+
+impl Digest {
+    /// Of no bytes.
+    pub const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    /// With the bytes that follow. Any context.
+    #[must_use]
+    pub fn with(self, bytes: &[u8]) -> Self {
         let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        self.0.iter().fold(0xcbf2_9ce4_8422_2325, step)
+        Self(bytes.iter().fold(self.0, step))
     }
 }
 
@@ -96,6 +111,17 @@ mod tests {
         }
         assert_eq!(table.gate(1), [0; GATE_SIZE]);
         assert_eq!(table.bytes()[48..64], gate);
+    }
+
+    #[test]
+    fn a_digest_is_the_same_in_parts() {
+        let mut table = Table::default();
+        for (n, byte) in table.bytes_mut().iter_mut().enumerate() {
+            *byte = (n * 7) as u8;
+        }
+        let parts = table.bytes().chunks(64);
+        let digest = parts.fold(Digest::EMPTY, |digest, part| digest.with(part));
+        assert_eq!(digest.0, table.digest());
     }
 
     #[test]

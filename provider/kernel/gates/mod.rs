@@ -169,13 +169,30 @@ fn locked<R>(f: impl FnOnce(&mut State) -> R) -> R {
     f(unsafe { &mut *STATE.0.get() })
 }
 
+/// A parameter's text; empty: it was not given. Task context.
+///
+/// # Safety
+///
+/// `text` is NULL or a string that stays as long as the module.
+unsafe fn parameter(text: *const c_char) -> &'static str {
+    if text.is_null() {
+        return "";
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(text.cast()) }
+        .to_str()
+        .unwrap_or("?")
+}
+
 /// What the machine is like. Task context.
 fn facts() -> Facts {
+    // SAFETY: a parameter that no longer changes.
+    let pretended = unsafe { parameter(shim::dtrace_gates_param_pretend()) };
     // SAFETY: all of them: a task; those about processors are asked natively only.
     unsafe {
         let xen_pv = shim::dtrace_gates_is_xen_pv();
         let pti = !xen_pv && shim::dtrace_gates_has_pti();
-        Facts {
+        let facts = Facts {
             xen_pv,
             fred: !xen_pv && shim::dtrace_gates_has_fred(),
             pti,
@@ -185,7 +202,8 @@ fn facts() -> Facts {
             cpus: cpus::count(),
             free_slot: pti && shim::dtrace_gates_slot_is_free(),
             returns_trained: shim::dtrace_gates_has_trained_returns(),
-        }
+        };
+        facts.pretending(pretended)
     }
 }
 
@@ -259,18 +277,18 @@ impl State {
 
     fn hook(&mut self, wanted: Selection) -> Result<(), Why> {
         let backend = facts().backend().map_err(Why::Refused)?;
-        let base = survey::same_everywhere(backend != Backend::XenPv)?;
+        let base = match backend {
+            Backend::XenPv => 0,
+            Backend::InPlace | Backend::Trampoline => survey::same_everywhere()?,
+        };
         self.counters = None;
-        let counters = Counters::new().ok_or(Why::Memory)?;
-        counters.publish();
+        let counters = Counters::new(backend).ok_or(Why::Memory)?;
         // Kept even if hooking fails: a stub may have run.
         let counters = self.counters.insert(counters).memory();
         self.by = Some(match backend {
             Backend::XenPv => Hooked::XenPv(XenPv::hook(self, wanted)?),
             Backend::InPlace => Hooked::Native(Native::hook(self, wanted, base, None)?),
-            Backend::Trampoline => {
-                Hooked::Native(Native::hook(self, wanted, base, Some(counters))?)
-            }
+            Backend::Trampoline => Hooked::Native(Native::hook(self, wanted, base, counters)?),
         });
         Ok(())
     }
@@ -332,14 +350,10 @@ impl Gates {
     pub(crate) fn start() -> Self {
         // SAFETY: a task; once.
         unsafe { shim::dtrace_gates_debugfs_create() };
-        // SAFETY: reads a parameter that no longer changes.
-        let text = unsafe { shim::dtrace_gates_param() };
-        if !text.is_null() {
-            // SAFETY: a string that stays as long as the module.
-            let text = unsafe { CStr::from_ptr(text.cast()) };
-            // What went wrong is on the log.
-            let _ = apply(text.to_str().unwrap_or("?"));
-        }
+        // SAFETY: a parameter that no longer changes.
+        let wanted = unsafe { parameter(shim::dtrace_gates_param()) };
+        // What went wrong is on the log.
+        let _ = apply(wanted);
         Self(())
     }
 }
@@ -365,7 +379,11 @@ impl Drop for Gates {
 /// A CPU came online. On it, a task.
 #[no_mangle]
 extern "C" fn dtrace_gates_cpu_online(cpu: c_uint) -> c_int {
-    survey::check_here(cpu);
+    // SAFETY: a task.
+    if !unsafe { shim::dtrace_gates_is_xen_pv() } {
+        survey::check_here(cpu);
+        return 0;
+    }
     xen_pv::cpu_online()
 }
 

@@ -38,6 +38,15 @@ bool dtrace_gates_param_unproven(void)
 	return gates_unproven;
 }
 
+static char *gates_pretend;
+module_param(gates_pretend, charp, 0444);
+MODULE_PARM_DESC(gates_pretend, "What the machine lacks, for tests: fred, no-free-slot, no-cmpxchg16b, no-kallsyms (default: nothing)");
+
+const char *dtrace_gates_param_pretend(void)
+{
+	return gates_pretend;
+}
+
 static DEFINE_MUTEX(dtrace_gates_mutex);
 
 void dtrace_gates_lock(void)

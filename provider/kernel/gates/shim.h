@@ -12,6 +12,7 @@ struct seq_file;
 
 const char *dtrace_gates_param(void);
 bool dtrace_gates_param_unproven(void);
+const char *dtrace_gates_param_pretend(void);
 void dtrace_gates_lock(void);
 void dtrace_gates_unlock(void);
 
@@ -66,6 +67,8 @@ void dtrace_gates_slot_unmap(void);
 /* ---- Xen ---- */
 /* Context: any, with interrupts off. */
 int dtrace_gates_set_trap_table(const void *traps);
+/* A CPU's counters, by vector; NULL: there cannot be one of that number below nr_cpu_ids. Context: any. */
+u64 *dtrace_gates_xen_counters_of(unsigned int cpu);
 /* Has Linux register that table anew. Context: as above, not NMI. */
 void dtrace_gates_load_idt(u64 table);
 

@@ -11,6 +11,7 @@ extern "C" {
 
     pub(super) fn dtrace_gates_param() -> *const c_char;
     pub(super) fn dtrace_gates_param_unproven() -> bool;
+    pub(super) fn dtrace_gates_param_pretend() -> *const c_char;
     pub(super) fn dtrace_gates_lock();
     pub(super) fn dtrace_gates_unlock();
 
@@ -47,6 +48,7 @@ extern "C" {
     pub(super) fn dtrace_gates_slot_unmap();
 
     pub(super) fn dtrace_gates_set_trap_table(traps: *const c_void) -> c_int;
+    pub(super) fn dtrace_gates_xen_counters_of(cpu: c_uint) -> *mut u64;
     pub(super) fn dtrace_gates_load_idt(table: u64);
 
     pub(super) fn dtrace_gates_cpuhp_setup() -> c_int;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The part of gates that speaks to Xen. See gates/shim.h for contexts. */
+#include <linux/cpumask.h>
 #include <linux/errno.h>
+#include <linux/percpu.h>
 #include <asm/desc.h>
 #include <asm/segment.h>
 
@@ -27,6 +29,14 @@ noinstr int dtrace_gates_set_trap_table(const void *traps)
 	return -EOPNOTSUPP;
 }
 #endif
+
+/* What stubs under Xen add to. */
+DEFINE_PER_CPU(u64 [32], dtrace_gates_xen_counters);
+
+u64 *dtrace_gates_xen_counters_of(unsigned int cpu)
+{
+	return cpu_possible(cpu) ? per_cpu(dtrace_gates_xen_counters, cpu) : NULL;
+}
 
 void dtrace_gates_load_idt(u64 table)
 {

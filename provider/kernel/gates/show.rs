@@ -2,7 +2,7 @@
 //! `/sys/kernel/debug/dtrace/gates`: which gates are hooked, how, why, and what came. Written, it hooks and
 //! unhooks them.
 
-use super::{facts, locked, native, shim, xen_pv, Hooked, Kept, State};
+use super::{facts, locked, native, shim, survey, xen_pv, Kept, State};
 use crate::cpus;
 use core::fmt::{self, Write};
 use dtrace_gates::{Backend, VECTORS};
@@ -37,17 +37,24 @@ impl fmt::Display for Kept {
 /// The table that the kernel, natively the processor, reads: its digest.
 fn table(state: &mut State, to: &mut SeqFile) -> fmt::Result {
     let (mut base, mut limit) = (0, 0);
-    // SAFETY: all of them: a task.
+    // SAFETY: a task.
+    let is_xen_pv = unsafe { shim::dtrace_gates_is_xen_pv() };
+    // SAFETY: all of them: a task; sidt natively.
     unsafe {
-        if shim::dtrace_gates_is_xen_pv() {
+        if is_xen_pv {
             base = shim::dtrace_gates_lookup(c"idt_table".as_ptr().cast());
         } else {
             shim::dtrace_gates_sidt(&mut base, &mut limit);
         }
     }
-    match native::read(&mut state.scratch, base) {
-        Ok(()) => writeln!(to, "table: {:#018x}", state.scratch.digest()),
-        Err(why) => writeln!(to, "table: {why}"),
+    if let Err(why) = native::read(&mut state.scratch, base) {
+        return writeln!(to, "table: {why}");
+    }
+    let digest = state.scratch.digest();
+    writeln!(to, "table: {digest:#018x}")?;
+    match is_xen_pv {
+        true => writeln!(to, "hooked CPUs: {}", xen_pv::hooked_cpus()),
+        false => writeln!(to, "table CPUs: {}", survey::count_alike(digest)),
     }
 }
 
@@ -72,9 +79,6 @@ fn gates(state: &mut State, to: &mut SeqFile) -> fmt::Result {
     match &state.failure {
         Some(why) => writeln!(to, "failure: {why}")?,
         None => writeln!(to, "failure: none")?,
-    }
-    if let Some(Hooked::XenPv(_)) = state.by {
-        writeln!(to, "hooked CPUs: {}", xen_pv::hooked_cpus())?;
     }
     table(state, to)?;
     write!(to, "{:<26} {:<7}", "exception", "gate")?;

@@ -12,6 +12,7 @@
 #include <linux/linkage.h>
 #include <asm/asm.h>
 #include <asm/ibt.h>
+#include <asm/percpu.h>
 #include <asm/segment.h>
 #include <asm/unwind_hints.h>
 
@@ -24,7 +25,7 @@ SYM_DATA(dtrace_gates_counters, .quad 0)
  * The CPU's number is the lower 12 bits of a segment's limit, which the kernel
  * asks in its own entries too: neither GS nor RDPID, which KVM may have changed.
  */
-.macro COUNT vector
+.macro COUNT_NATIVE vector
 	pushq	%rax
 	movl	$__CPUNODE_SEG, %eax
 	lsl	%eax, %eax
@@ -33,6 +34,14 @@ SYM_DATA(dtrace_gates_counters, .quad 0)
 	addq	dtrace_gates_counters(%rip), %rax
 	incq	(8 * \vector)(%rax)
 	popq	%rax
+.endm
+
+/*
+ * Under Xen GS is the kernel's when a handler is called (Linux's own rely on it),
+ * and only the first CPU's segment has its number.
+ */
+.macro COUNT_XEN vector
+	incq	PER_CPU_VAR(dtrace_gates_xen_counters + 8 * \vector)
 .endm
 
 /*
@@ -50,7 +59,7 @@ SYM_DATA(dtrace_gates_counters, .quad 0)
 SYM_CODE_START(dtrace_gate_native_\vector)
 	UNWIND_HINT_IRET_REGS offset=\has_error_code*8
 	ENDBR
-	COUNT \vector
+	COUNT_NATIVE \vector
 .Lnative_chain_\vector:
 	CHAIN
 SYM_CODE_END(dtrace_gate_native_\vector)
@@ -59,7 +68,7 @@ SYM_CODE_END(dtrace_gate_native_\vector)
 SYM_CODE_START(dtrace_gate_xen_\vector)
 	UNWIND_HINT_IRET_REGS offset=16+\has_error_code*8
 	ENDBR
-	COUNT \vector
+	COUNT_XEN \vector
 	popq	%rcx
 	popq	%r11
 .Lxen_chain_\vector:
