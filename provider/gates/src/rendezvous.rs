@@ -3,24 +3,32 @@
 //!
 //! ```text
 //!  writer                          each other CPU, in an NMI-safe call
-//!    prepare
-//!    post a call of `park`           park: arrived + 1
-//!    gather: all arrived, or not           until the writer lets go
-//!    write (only if all arrived)
-//!    let_go                                left + 1
+//!    prepare       word = STAND
+//!    post a call of `park`           park:  word + ONE
+//!    gather        STAND, all there -> WRITE         until the word is neither STAND nor WRITE;
+//!    write (only if that came about)                 who has waited too long: STAND -> STAND | GAVE_UP
+//!    let_go        word = LET_GO
 //!    wait until all calls have ended (the poster knows)
 //! ```
 //!
-//! 1. The writer writes only between a `gather` that returned true and `let_go`.
-//! 2. A CPU that parks while the word is `LET_GO` returns at once: one that comes too late does no harm.
+//! 1. The writer writes only in WRITE, and nobody leaves `park` meanwhile: it comes about by a compare-and-swap
+//!    that wants all CPUs there and none that gave up, and giving up by one that wants STAND.
+//! 2. A CPU that parks while the word is LET_GO returns at once: one that comes too late does no harm.
 //! 3. `prepare` is called when no call is on its way: the poster waited for all of them.
-//! 4. A parked CPU gives up after a time of its own, longer than any writer takes; it says so, and the
-//!    writer is told by `gather`, or by `all_stayed` after the fact.
+//! 4. In STAND a CPU waits no longer than it has patience. In WRITE it waits for the writer, which does nothing
+//!    but write.
+//!
+//! `loom-tests/src/models/rendezvous.rs` has the models.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use xcall_primitive::{AtomicU32, Ordering};
 
 const LET_GO: u32 = 0;
 const STAND: u32 = 1;
+const WRITE: u32 = 2;
+/// With STAND: a CPU went on.
+const GAVE_UP: u32 = 4;
+/// A CPU that came.
+const ONE: u32 = 1 << 8;
 
 /// How standing still ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +44,6 @@ pub enum Parked {
 #[derive(Debug)]
 pub struct Rendezvous {
     word: AtomicU32,
-    arrived: AtomicU32,
-    gave_up: AtomicU32,
 }
 
 impl Default for Rendezvous {
@@ -48,49 +54,73 @@ impl Default for Rendezvous {
 
 impl Rendezvous {
     /// Nobody is asked to stand still.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Self {
+            word: AtomicU32::new(LET_GO),
+        }
+    }
+
+    /// Nobody is asked to stand still.
+    #[cfg(not(loom))]
     pub const fn new() -> Self {
         Self {
             word: AtomicU32::new(LET_GO),
-            arrived: AtomicU32::new(0),
-            gave_up: AtomicU32::new(0),
         }
     }
 
     /// Before calls are posted; none is on its way. The post orders this before what targets do.
     pub fn prepare(&self) {
-        self.arrived.store(0, Ordering::Relaxed);
-        self.gave_up.store(0, Ordering::Relaxed);
         self.word.store(STAND, Ordering::Relaxed);
     }
 
     /// Stands still. `may_wait` is asked in each turn and pauses for a while; false: it has been too long.
     pub fn park(&self, mut may_wait: impl FnMut() -> bool) -> Parked {
         // Release park:A, pairs with gather:B: what this CPU did before, it has done.
-        self.arrived.fetch_add(1, Ordering::Release);
-        // Acquire park:C, pairs with let_go:D: what the writer wrote is there.
-        while self.word.load(Ordering::Acquire) == STAND {
-            if !may_wait() {
-                self.gave_up.fetch_add(1, Ordering::Release);
-                return Parked::GaveUp;
+        self.word.fetch_add(ONE, Ordering::Release);
+        loop {
+            // Acquire park:C, pairs with let_go:D: what the writer wrote is there.
+            let seen = self.word.load(Ordering::Acquire);
+            if seen & (STAND | WRITE) == 0 {
+                return Parked::LetGo;
+            }
+            if !may_wait() && seen & STAND != 0 {
+                // Relaxed: nothing of the writer's is looked at. It fails if another CPU comes, or the writer writes.
+                let given_up = seen | GAVE_UP;
+                let done = self.word.compare_exchange(
+                    seen,
+                    given_up,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                if done.is_ok() {
+                    return Parked::GaveUp;
+                }
             }
         }
-        Parked::LetGo
     }
 
-    /// Whether `others` CPUs stand still; waits for them as long as `may_wait` says.
+    /// Whether `others` CPUs stand still, and do so until [`let_go`](Self::let_go); waits for them as long as
+    /// `may_wait` says.
     pub fn gather(&self, others: u32, mut may_wait: impl FnMut() -> bool) -> bool {
-        // Acquire gather:B, pairs with park:A.
-        while self.arrived.load(Ordering::Acquire) != others {
-            if !may_wait() {
-                return false;
+        let Some(all) = others
+            .checked_mul(ONE)
+            .and_then(|all| all.checked_add(STAND))
+        else {
+            return false;
+        };
+        loop {
+            // Acquire gather:B, pairs with park:A of each: additions to one word pass on what came before.
+            let done = self
+                .word
+                .compare_exchange(all, WRITE, Ordering::Acquire, Ordering::Relaxed);
+            match done {
+                Ok(_) => return true,
+                Err(seen) if seen & GAVE_UP != 0 => return false,
+                Err(_) if !may_wait() => return false,
+                Err(_) => {}
             }
         }
-        self.all_stayed()
-    }
-
-    /// Whether none of them gave up.
-    pub fn all_stayed(&self) -> bool {
-        self.gave_up.load(Ordering::Acquire) == 0
     }
 
     /// They may go on, and those to come need not stop.
@@ -100,7 +130,7 @@ impl Rendezvous {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -128,7 +158,6 @@ mod tests {
                 low.store(turn, Relaxed);
                 thread::yield_now();
                 high.store(turn, Relaxed);
-                assert!(meeting.all_stayed());
                 meeting.let_go();
             });
         }
@@ -155,6 +184,35 @@ mod tests {
         meeting.prepare();
         assert_eq!(meeting.park(|| false), Parked::GaveUp);
         assert!(!meeting.gather(1, || false));
-        assert!(!meeting.all_stayed());
+        // Nor is one that comes instead taken for it.
+        meeting.let_go();
+        meeting.prepare();
+        assert!(meeting.gather(0, || false));
+    }
+
+    #[test]
+    fn nobody_gives_up_while_the_writer_writes() {
+        let meeting = Rendezvous::new();
+        meeting.prepare();
+        let mut turns = 0;
+        let parked = meeting.park(|| {
+            turns += 1;
+            match turns {
+                1 => assert!(meeting.gather(1, || true)),
+                5 => meeting.let_go(),
+                _ => {}
+            }
+            turns == 1
+        });
+        assert_eq!((parked, turns), (Parked::LetGo, 5));
+    }
+
+    #[test]
+    fn no_number_of_cpus_is_mistaken() {
+        let meeting = Rendezvous::new();
+        meeting.prepare();
+        for others in [1, 2, 1 << 24, u32::MAX] {
+            assert!(!meeting.gather(others, || false));
+        }
     }
 }

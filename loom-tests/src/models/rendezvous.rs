@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Gates are written while all other CPUs stand still: `dtrace_gates::Rendezvous`. What is written is a cell,
+//! so that loom tells of any access that does not come before or after.
+
+use super::{model, Model};
+use dtrace_gates::{Parked, Rendezvous};
+use loom::cell::UnsafeCell;
+use loom::thread;
+use std::sync::Arc;
+
+pub fn models() -> Vec<Model> {
+    vec![
+        model(
+            "rendezvous_alone",
+            "two CPUs stand still, and look at what is written before and after: the writer is alone with it",
+            |_| meet(2, Patience::Endless),
+        ),
+        model(
+            "rendezvous_gives_up",
+            "a CPU may lose patience at any moment: it goes on before the writer writes, or stays until it has",
+            |_| meet(1, Patience::None),
+        ),
+        model(
+            "rendezvous_late",
+            "a writer loses patience: who comes late does not stop, and nothing is written",
+            |_| late(),
+        ),
+    ]
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Endless,
+    None,
+}
+
+/// The meeting and a gate.
+struct Machine {
+    meeting: Rendezvous,
+    gate: UnsafeCell<u32>,
+}
+
+/// A machine that is prepared for a meeting.
+fn machine() -> Arc<Machine> {
+    let machine = Machine {
+        meeting: Rendezvous::new(),
+        gate: UnsafeCell::new(0),
+    };
+    machine.meeting.prepare();
+    Arc::new(machine)
+}
+
+impl Machine {
+    /// What a CPU reads of the gate.
+    fn read(&self) -> u32 {
+        // SAFETY: loom fails if somebody writes meanwhile.
+        self.gate.with(|gate| unsafe { *gate })
+    }
+
+    /// A CPU, before, in and after its call: how that ended, and what it reads then.
+    fn stand(&self, patience: Patience) -> (Parked, u32) {
+        assert_eq!(self.read(), 0);
+        let parked = self.meeting.park(|| {
+            thread::yield_now();
+            patience == Patience::Endless
+        });
+        (parked, self.read())
+    }
+
+    /// The writer; whether it wrote.
+    fn write(&self, others: u32, patience: Patience) -> bool {
+        let all = self.meeting.gather(others, || {
+            thread::yield_now();
+            patience == Patience::Endless
+        });
+        if all {
+            // SAFETY: loom fails if somebody reads or writes meanwhile.
+            self.gate.with_mut(|gate| unsafe { *gate = 1 });
+        }
+        self.meeting.let_go();
+        all
+    }
+}
+
+fn meet(others: u32, patience: Patience) {
+    let machine = machine();
+    let stand = |_| {
+        let machine = machine.clone();
+        thread::spawn(move || machine.stand(patience))
+    };
+    let threads: Vec<_> = (0..others).map(stand).collect();
+    let written = machine.write(others, Patience::Endless);
+    assert!(written || patience == Patience::None);
+    for thread in threads {
+        went_on(thread.join().unwrap(), written);
+    }
+}
+
+/// Who was let go sees what was written; who gave up was not written behind.
+fn went_on((parked, read): (Parked, u32), written: bool) {
+    assert_eq!(read, u32::from(written));
+    assert!(parked == Parked::LetGo || !written);
+}
+
+fn late() {
+    let machine = machine();
+    let theirs = machine.clone();
+    let other = thread::spawn(move || theirs.stand(Patience::Endless));
+    let written = machine.write(1, Patience::None);
+    went_on(other.join().unwrap(), written);
+}
