@@ -5,6 +5,7 @@
 use super::{model, Model};
 use dtrace_gates::{Parked, Rendezvous};
 use loom::cell::UnsafeCell;
+use loom::sync::Mutex;
 use loom::thread;
 use std::sync::Arc;
 
@@ -12,14 +13,15 @@ pub fn models() -> Vec<Model> {
     vec![
         model(
             "rendezvous_alone",
-            "two CPUs stand still, and look at what is written before and after: the writer is alone with it",
-            |_| meet(2, Patience::Endless),
+            "a CPU stands still, and looks at what is written before and after: the writer is alone with it",
+            |_| meet(1, Patience::Endless),
         ),
         model(
             "rendezvous_gives_up",
-            "a CPU may lose patience at any moment: it goes on before the writer writes, or stays until it has",
-            |_| meet(1, Patience::None),
-        ),
+            "two CPUs may lose patience at any moment: they go on and nothing is written, or stay until it is",
+            |_| meet(2, Patience::None),
+        )
+        .bounded(3),
         model(
             "rendezvous_late",
             "a writer loses patience: who comes late does not stop, and nothing is written",
@@ -38,6 +40,9 @@ enum Patience {
 struct Machine {
     meeting: Rendezvous,
     gate: UnsafeCell<u32>,
+    /// Held by the writer from the begin until it has let go: who could not give up waits for that here, as
+    /// loom would have such CPUs look for ever in turns.
+    writing: Mutex<()>,
 }
 
 /// A machine that is prepared for a meeting.
@@ -45,6 +50,7 @@ fn machine() -> Arc<Machine> {
     let machine = Machine {
         meeting: Rendezvous::new(),
         gate: UnsafeCell::new(0),
+        writing: Mutex::new(()),
     };
     machine.meeting.prepare();
     Arc::new(machine)
@@ -58,10 +64,16 @@ impl Machine {
     }
 
     /// A CPU, before, in and after its call: how that ended, and what it reads then.
-    fn stand(&self, patience: Patience) -> (Parked, u32) {
+    fn stand(&self, others: u32, patience: Patience) -> (Parked, u32) {
         assert_eq!(self.read(), 0);
+        let mut turns = 0;
         let parked = self.meeting.park(|| {
-            thread::yield_now();
+            turns += 1;
+            match patience {
+                Patience::Endless => thread::yield_now(),
+                Patience::None if turns > others => drop(self.writing.lock()),
+                Patience::None => {}
+            }
             patience == Patience::Endless
         });
         (parked, self.read())
@@ -84,12 +96,14 @@ impl Machine {
 
 fn meet(others: u32, patience: Patience) {
     let machine = machine();
+    let writing = machine.writing.lock();
     let stand = |_| {
         let machine = machine.clone();
-        thread::spawn(move || machine.stand(patience))
+        thread::spawn(move || machine.stand(others, patience))
     };
     let threads: Vec<_> = (0..others).map(stand).collect();
-    let written = machine.write(others, Patience::Endless);
+    let written = machine.write(others, patience);
+    drop(writing);
     assert!(written || patience == Patience::None);
     for thread in threads {
         went_on(thread.join().unwrap(), written);
@@ -105,7 +119,7 @@ fn went_on((parked, read): (Parked, u32), written: bool) {
 fn late() {
     let machine = machine();
     let theirs = machine.clone();
-    let other = thread::spawn(move || theirs.stand(Patience::Endless));
+    let other = thread::spawn(move || theirs.stand(1, Patience::Endless));
     let written = machine.write(1, Patience::None);
     went_on(other.join().unwrap(), written);
 }

@@ -126,7 +126,7 @@ impl Rendezvous {
     /// They may go on, and those to come need not stop.
     pub fn let_go(&self) {
         // Release let_go:D, pairs with park:C.
-        self.word.store(LET_GO, Ordering::Release);
+        self.word.swap(LET_GO, Ordering::Release);
     }
 }
 

@@ -20,7 +20,7 @@ const WORDS: usize = 64;
 
 static MEETING: Rendezvous = Rendezvous::new();
 
-/// How long a CPU stands still at most: longer than the writer gathers, and at first shorter than calls
+/// How long a CPU waits for the others to come and stand still: longer than the writer gathers, and at first shorter than calls
 /// from an NMI wait, for one may sit on the writer and wait for a CPU that stands still. Written before calls are
 /// posted, which orders it before what they do: Relaxed.
 static PATIENCE_NS: AtomicU64 = AtomicU64::new(0);
