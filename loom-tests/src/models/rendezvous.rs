@@ -21,7 +21,7 @@ pub fn models() -> Vec<Model> {
             "two CPUs may lose patience at any moment: they go on and nothing is written, or stay until it is",
             |_| meet(2, Patience::None),
         )
-        .bounded(3),
+        .bounded(4),
         model(
             "rendezvous_late",
             "a writer loses patience: who comes late does not stop, and nothing is written",
