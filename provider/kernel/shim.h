@@ -8,7 +8,15 @@
 
 #include <linux/types.h>
 
+struct kernel_param;
 struct tracepoint;
+
+/* ---- parameters ---- */
+/*
+ * For those that are read only: a mode without w keeps sysfs from writing, not
+ * insmod and the kernel's command line, which call it unasked. -EPERM.
+ */
+int dtrace_shim_set_nothing(const char *value, const struct kernel_param *param);
 
 /* ---- this CPU ---- */
 unsigned int dtrace_shim_smp_processor_id(void);

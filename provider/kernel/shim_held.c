@@ -9,12 +9,18 @@
 
 #include "shim.h"
 
+int dtrace_shim_set_nothing(const char *value, const struct kernel_param *param)
+{
+	return -EPERM;
+}
+
 static int dtrace_shim_get_held(char *buffer, const struct kernel_param *param)
 {
 	return sysfs_emit(buffer, "%llu\n", dtrace_held((unsigned long)param->arg));
 }
 
 static const struct kernel_param_ops dtrace_held_ops = {
+	.set = dtrace_shim_set_nothing,
 	.get = dtrace_shim_get_held,
 };
 

@@ -58,6 +58,7 @@ static int dtrace_shim_get_loss(char *buffer, const struct kernel_param *param)
 }
 
 static const struct kernel_param_ops dtrace_loss_ops = {
+	.set = dtrace_shim_set_nothing,
 	.get = dtrace_shim_get_loss,
 };
 

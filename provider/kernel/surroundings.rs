@@ -54,7 +54,8 @@ impl Kernel {
     /// The address of what `curcpu` leads to.
     fn cpu_info(&mut self) -> u64 {
         // SAFETY: any context, interrupts off.
-        let (chip, node) = unsafe { (shim::dtrace_shim_this_chip(), shim::dtrace_shim_this_node()) };
+        let (chip, node) =
+            unsafe { (shim::dtrace_shim_this_chip(), shim::dtrace_shim_this_node()) };
         let info = CpuInfo {
             cpu_id: cpus::this(),
             cpu_chip: chip,

@@ -57,7 +57,10 @@ fn any_entry(id: i64, ia32: bool, task: u64) -> u32 {
 
 /// An entry whose probe fires, with interrupts off, on `cpu` and in `process`.
 #[no_mangle]
-#[allow(clippy::too_many_arguments, reason = "a call has six of its own; by value, so that C makes no array of them")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a call has six of its own; by value, so that C makes no array of them"
+)]
 extern "C" fn dtrace_enter(
     probe: u32,
     cpu: c_uint,

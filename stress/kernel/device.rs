@@ -8,7 +8,9 @@ use kernel::miscdevice::{MiscDevice, MiscDeviceRegistration};
 use kernel::prelude::*;
 use kernel::transmute::{AsBytes, FromBytes};
 use kernel::uaccess::{UserPtr, UserSlice};
-use xcall_stress_protocol::{ioctl, Doorbells, Hold, Latency, OneCall, Progress, Request, Row, Totals};
+use xcall_stress_protocol::{
+    ioctl, Doorbells, Hold, Latency, OneCall, Progress, Request, Row, Totals,
+};
 
 /// An open file, by number.
 pub(crate) struct Session(u64);

@@ -163,18 +163,16 @@ fn report(defects: &[Defect], mut rows: Vec<Row>, count: usize) -> Result<()> {
         .iter()
         .filter(|row| row.result != Catch::Caught)
         .collect();
-    for row in &bad {
+    let lines = bad.iter().map(|row| {
         let why = defects.iter().find(|defect| defect.name == row.defect);
         let why = why.map_or("", |defect| defect.why.as_str());
-        eprintln!(
-            "{}: {} by {}: {why}",
-            row.defect,
-            row.result.word(),
-            row.catcher
-        );
-    }
+        let (defect, result, catcher) = (&row.defect, row.result.word(), &row.catcher);
+        format!("{defect}: {result} by {catcher}: {why}\n{}", row.said)
+    });
+    let lines: Vec<String> = lines.collect();
     if !bad.is_empty() {
-        bail!("defects: {} of {} catches failed", bad.len(), rows.len());
+        let (bad, all) = (bad.len(), rows.len());
+        bail!("{bad} of {all} catches failed:\n{}", lines.join("\n"));
     }
     println!("{count} defects caught");
     Ok(())

@@ -13,7 +13,7 @@ pub fn relay() -> Result<PathBuf> {
     single_file("relay")
 }
 
-/// All that commands may want: the stress tool, the loads it is run beside, and `dtrace`.
+/// All that commands may want: the stress tool, the loads it is run beside, and `dtrace`; and scripts.
 pub fn all() -> Result<Vec<PathBuf>> {
     let fuzz = package("dtrace-ioctl-fuzz")?;
     Ok(vec![
@@ -28,12 +28,18 @@ pub fn all() -> Result<Vec<PathBuf>> {
         fuzz.with_file_name("dtrace-kill"),
         fuzz.with_file_name("dtrace-access"),
         fuzz,
+        script("fair-servers-off"),
     ])
 }
 
 /// The command, as users get it.
 pub fn dtrace() -> Result<PathBuf> {
     package("dtrace")
+}
+
+/// A script in `xtask/guest/bin/`.
+fn script(name: &str) -> PathBuf {
+    repo::root().join("xtask/guest/bin").join(name)
 }
 
 /// A program of one file in `xtask/guest/`.

@@ -185,7 +185,13 @@ fn is_wanted(kernel: &Kernel, platform: Platform, args: &Args) -> bool {
 pub(crate) struct Steps {
     only: Option<String>,
     rows: Vec<Vec<String>>,
-    failed: Vec<String>,
+    failed: Vec<Failure>,
+}
+
+/// A step that failed, and why.
+struct Failure {
+    step: String,
+    why: String,
 }
 
 impl Steps {
@@ -213,8 +219,12 @@ impl Steps {
             Err(_) => "FAILED",
         };
         if let Err(error) = result {
-            eprintln!("{name}: {error:#}");
-            self.failed.push(name.to_owned());
+            let why = format!("{error:#}");
+            eprintln!("{name}: {why}");
+            self.failed.push(Failure {
+                step: name.to_owned(),
+                why,
+            });
         }
         let seconds = format!("{:.0}", start.elapsed().as_secs_f64());
         self.rows
@@ -222,7 +232,8 @@ impl Steps {
         Ok(())
     }
 
-    /// Prints the summary; the exit status.
+    /// Prints the summary, what failed last: the end of a log is what is kept of it. The exit
+    /// status.
     pub(crate) fn close(self) -> u8 {
         println!();
         print!(
@@ -231,6 +242,9 @@ impl Steps {
         );
         let failed = self.failed.len();
         println!("{} passed, {failed} failed", self.rows.len() - failed);
+        for Failure { step, why } in &self.failed {
+            println!("\nFAILED {step}:\n{}", why.trim_end());
+        }
         u8::from(failed > 0)
     }
 }
@@ -331,7 +345,8 @@ mod tests {
         let mut steps = Steps::new(None);
         steps.run("one", || bail!("no")).unwrap();
         steps.run("two", || Ok(())).unwrap();
-        assert_eq!(steps.failed, ["one"]);
+        let failed: Vec<&str> = steps.failed.iter().map(|f| f.step.as_str()).collect();
+        assert_eq!(failed, ["one"]);
         assert_eq!(steps.rows.len(), 2);
         assert_eq!(steps.close(), 1);
     }

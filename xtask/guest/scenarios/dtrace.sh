@@ -10,6 +10,11 @@ fail() {
 	exit 3
 }
 
+# What can only be read cannot be set at loading either.
+for parameter in held_bytes returns_without_entry; do
+	insmod /modules/dtrace.ko $parameter=1 2>/tmp/err && exit 3
+	grep -q "not permitted" /tmp/err || exit 3
+done
 insmod /modules/dtrace.ko || exit
 [ -c /dev/dtrace/dtrace ] || fail "no /dev/dtrace/dtrace"
 mode=$(stat -c %a /dev/dtrace/dtrace)

@@ -6,6 +6,7 @@
 # timeout: 1500
 # timeout-all: 3600
 
+fair-servers-off || exit
 cpus=/sys/devices/system/cpu
 everybody=$(cat $cpus/online)
 

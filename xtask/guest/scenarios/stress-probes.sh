@@ -10,6 +10,7 @@
 # timeout: 900
 # timeout-all: 1800
 
+fair-servers-off || exit
 cpus=$(cat /sys/devices/system/cpu/online)
 
 fail() {
