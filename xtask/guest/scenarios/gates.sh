@@ -6,6 +6,7 @@
 # also-all: xen-pv-domu
 # timeout: 900
 
+fair-servers-off || exit
 file=/sys/kernel/debug/dtrace/gates
 cpus=$(grep -c ^processor /proc/cpuinfo)
 switches=/sys/devices/system/cpu
