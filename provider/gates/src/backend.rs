@@ -27,8 +27,8 @@ pub struct Facts {
     pub returns_trained: bool,
 }
 
-/// How many CPUs the kernel's CPU number in the GDT can tell apart: VDSO_CPUNODE_BITS.
-const CPU_NUMBERS: u32 = 1 << 12;
+/// How many CPUs the kernel's CPU number in the GDT can tell apart.
+const CPU_NUMBERS: u32 = crate::trampoline::CPUS as u32;
 
 /// A way to write gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -128,7 +128,7 @@ impl fmt::Display for Foreign {
             Self::Dpl(dpl) => write!(f, "privilege level {dpl}"),
             Self::Ist(ist) => write!(f, "a stack of its own, {ist}"),
             Self::Segment(segment) => write!(f, "code segment {segment:#x}"),
-            Self::Target(target) => write!(f, "it leads to {target:#x}, not the kernel's code"),
+            Self::Target(_) => write!(f, "it does not lead to the kernel's code"),
         }
     }
 }

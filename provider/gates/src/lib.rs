@@ -6,7 +6,7 @@
 //! - [`Table`]: the bytes of an IDT, compared byte for byte.
 //! - [`TrapInfo`]: a gate as Xen is told of it.
 //! - [`Facts`], [`Backend`], [`Refusal`]: in which way gates are written on a machine, or why not.
-//! - [`Rendezvous`]: all other CPUs stand still while one writes.
+//! - [`Rendezvous`]: all other CPUs stand still while one writes; [`patience`]: for how long.
 //! - [`trampoline`]: the page of code that stubs are in where user space has page tables of its own.
 //!
 //! Nothing here allocates, locks or prints; what an NMI may run says so.
@@ -15,6 +15,7 @@
 
 mod backend;
 mod gate;
+pub mod patience;
 mod rendezvous;
 mod selection;
 mod table;
@@ -24,8 +25,8 @@ mod vector;
 
 pub use backend::{Backend, Facts, Refusal};
 pub use gate::{Foreign, Gate, INTERRUPT_GATE, KERNEL_TEXT};
-pub use rendezvous::{Parked, Rendezvous};
+pub use rendezvous::{Parked, Rendezvous, Waited};
 pub use selection::{Selection, Unknown};
-pub use table::{Digest, Table, GATES, GATE_SIZE, TABLE_SIZE};
+pub use table::{digest_of, is_whole, Digest, Table, GATES, GATE_SIZE, TABLE_SIZE};
 pub use trap_info::{TrapInfo, END};
 pub use vector::{Vector, VECTORS};

@@ -6,17 +6,19 @@
 //!    prepare       word = STAND
 //!    post a call of `park`           park:  word + ONE
 //!    gather        STAND, all there -> WRITE         until the word is neither STAND nor WRITE;
-//!    write (only if that came about)                 who has waited too long: STAND -> STAND | GAVE_UP
-//!    let_go        word = LET_GO
+//!    write (only if that came about)                 who has waited too long: STAND -> STAND | GAVE_UP,
+//!    let_go        word = LET_GO                                    far too long: WRITE -> WRITE | LEFT
 //!    wait until all calls have ended (the poster knows)
 //! ```
 //!
-//! 1. The writer writes only in WRITE, and nobody leaves `park` meanwhile: it comes about by a compare-and-swap
-//!    that wants all CPUs there and none that gave up, and giving up by one that wants STAND.
+//! 1. The writer writes only in WRITE, and nobody leaves `park` meanwhile who has not waited far too long: WRITE
+//!    comes about by a compare-and-swap that wants all CPUs there and none that gave up, and giving up by one that
+//!    wants STAND. Who leaves nevertheless is told by `let_go`.
 //! 2. A CPU that parks while the word is LET_GO returns at once: one that comes too late does no harm.
 //! 3. `prepare` is called when no call is on its way: the poster waited for all of them.
 //! 4. In STAND a CPU waits no longer than it has patience. In WRITE it waits for the writer, which does nothing
-//!    but write.
+//!    but write; but an NMI may sit on that and want what the CPU holds, and the write may fault. Then the CPU leaves
+//!    when it has waited far too long: one gate that changes under its eyes is better than a machine that hangs.
 //!
 //! `loom-tests/src/models/rendezvous.rs` has the models.
 
@@ -27,6 +29,8 @@ const STAND: u32 = 1;
 const WRITE: u32 = 2;
 /// With STAND: a CPU went on.
 const GAVE_UP: u32 = 4;
+/// With WRITE: a CPU went on.
+const LEFT: u32 = 8;
 /// A CPU that came.
 const ONE: u32 = 1 << 8;
 
@@ -36,8 +40,21 @@ const ONE: u32 = 1 << 8;
 pub enum Parked {
     /// The writer let go.
     LetGo,
-    /// It did not for too long.
+    /// It did not for too long; it will not write.
     GaveUp,
+    /// It wrote for far too long, and may still do.
+    Left,
+}
+
+/// How long a CPU has stood still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waited {
+    /// It may wait on.
+    Little,
+    /// It should not wait for others to come any more.
+    TooLong,
+    /// Nor for the writer.
+    FarTooLong,
 }
 
 /// A meeting of all CPUs. Any context, NMI included.
@@ -74,28 +91,28 @@ impl Rendezvous {
         self.word.store(STAND, Ordering::Relaxed);
     }
 
-    /// Stands still. `may_wait` is asked in each turn and pauses for a while; false: it has been too long.
-    pub fn park(&self, mut may_wait: impl FnMut() -> bool) -> Parked {
+    /// Stands still. `waited` is asked in each turn and pauses for a while.
+    pub fn park(&self, mut waited: impl FnMut() -> Waited) -> Parked {
         // Release park:A, pairs with gather:B: what this CPU did before, it has done.
         self.word.fetch_add(ONE, Ordering::Release);
         loop {
             // Acquire park:C, pairs with let_go:D: what the writer wrote is there.
             let seen = self.word.load(Ordering::Acquire);
-            if seen & (STAND | WRITE) == 0 {
-                return Parked::LetGo;
+            let (limit, mark, parked) = match seen & (STAND | WRITE) {
+                0 => return Parked::LetGo,
+                STAND => (Waited::TooLong, GAVE_UP, Parked::GaveUp),
+                _ => (Waited::FarTooLong, LEFT, Parked::Left),
+            };
+            if waited() < limit {
+                continue;
             }
-            if !may_wait() && seen & STAND != 0 {
-                // Relaxed: nothing of the writer's is looked at. It fails if another CPU comes, or the writer writes.
-                let given_up = seen | GAVE_UP;
-                let done = self.word.compare_exchange(
-                    seen,
-                    given_up,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                );
-                if done.is_ok() {
-                    return Parked::GaveUp;
-                }
+            // Relaxed: nothing of the writer's is looked at. It fails if another CPU comes, or the writer goes on.
+            let marked = seen | mark;
+            let done =
+                self.word
+                    .compare_exchange(seen, marked, Ordering::Relaxed, Ordering::Relaxed);
+            if done.is_ok() {
+                return parked;
             }
         }
     }
@@ -123,10 +140,13 @@ impl Rendezvous {
         }
     }
 
-    /// They may go on, and those to come need not stop.
-    pub fn let_go(&self) {
+    /// They may go on, and those to come need not stop. Whether all were there up to now, if [`gather`](Self::gather)
+    /// said so.
+    #[must_use]
+    pub fn let_go(&self) -> bool {
         // Release let_go:D, pairs with park:C.
-        self.word.swap(LET_GO, Ordering::Release);
+        let seen = self.word.swap(LET_GO, Ordering::Release);
+        seen & LEFT == 0
     }
 }
 
@@ -141,6 +161,11 @@ mod tests {
         true
     }
 
+    fn stand() -> Waited {
+        thread::yield_now();
+        Waited::Little
+    }
+
     #[test]
     fn nobody_sees_half_of_what_is_written() {
         let (meeting, low, high) = (Rendezvous::new(), AtomicU64::new(0), AtomicU64::new(0));
@@ -149,7 +174,7 @@ mod tests {
             thread::scope(|scope| {
                 for _ in 0..3 {
                     scope.spawn(|| {
-                        assert_eq!(meeting.park(wait), Parked::LetGo);
+                        assert_eq!(meeting.park(stand), Parked::LetGo);
                         assert_eq!(low.load(Relaxed), turn);
                         assert_eq!(high.load(Relaxed), turn);
                     });
@@ -158,7 +183,7 @@ mod tests {
                 low.store(turn, Relaxed);
                 thread::yield_now();
                 high.store(turn, Relaxed);
-                meeting.let_go();
+                assert!(meeting.let_go());
             });
         }
     }
@@ -173,7 +198,7 @@ mod tests {
             turns < 10
         };
         assert!(!meeting.gather(1, patience));
-        meeting.let_go();
+        assert!(meeting.let_go());
         // It comes too late, and does not stop.
         assert_eq!(meeting.park(|| panic!("it stopped")), Parked::LetGo);
     }
@@ -182,10 +207,10 @@ mod tests {
     fn who_gives_up_is_missed() {
         let meeting = Rendezvous::new();
         meeting.prepare();
-        assert_eq!(meeting.park(|| false), Parked::GaveUp);
+        assert_eq!(meeting.park(|| Waited::TooLong), Parked::GaveUp);
         assert!(!meeting.gather(1, || false));
         // Nor is one that comes instead taken for it.
-        meeting.let_go();
+        assert!(meeting.let_go());
         meeting.prepare();
         assert!(meeting.gather(0, || false));
     }
@@ -199,12 +224,31 @@ mod tests {
             turns += 1;
             match turns {
                 1 => assert!(meeting.gather(1, || true)),
-                5 => meeting.let_go(),
+                5 => assert!(meeting.let_go()),
                 _ => {}
             }
-            turns == 1
+            match turns {
+                1 => Waited::Little,
+                _ => Waited::TooLong,
+            }
         });
         assert_eq!((parked, turns), (Parked::LetGo, 5));
+    }
+
+    #[test]
+    fn a_writer_that_does_not_come_back_is_left_and_told() {
+        let meeting = Rendezvous::new();
+        meeting.prepare();
+        let parked = meeting.park(|| match meeting.gather(1, || false) {
+            true => Waited::Little,
+            false => Waited::FarTooLong,
+        });
+        assert_eq!(parked, Parked::Left);
+        assert!(!meeting.let_go());
+        // The next meeting knows nothing of it.
+        meeting.prepare();
+        assert!(meeting.gather(0, || false));
+        assert!(meeting.let_go());
     }
 
     #[test]

@@ -10,6 +10,25 @@ pub const GATES: usize = 256;
 /// Bytes of a table: a page.
 pub const TABLE_SIZE: usize = GATES * GATE_SIZE;
 
+/// Whether a table of that limit has all gates. Linux gives it its last byte; a VM exit of Intel's processors gives it
+/// 0xffff (Intel SDM volume 3, "Loading Host Segment and Descriptor-Table Registers"), and KVM leaves it so.
+pub fn is_whole(limit: u16) -> bool {
+    usize::from(limit) >= TABLE_SIZE - 1
+}
+
+/// The digest of the gates of `vectors`, a bit for each of the first 32; `read` has their bytes. Any context that
+/// `read` may be called from.
+pub fn digest_of(
+    vectors: u32,
+    mut read: impl FnMut(u8) -> Option<[u8; GATE_SIZE]>,
+) -> Option<Digest> {
+    (0..32_u8)
+        .filter(|vector| vectors & (1 << vector) != 0)
+        .try_fold(Digest::EMPTY, |digest, vector| {
+            Some(digest.with(&read(vector)?))
+        })
+}
+
 /// A copy of a table, or of what one CPU reads of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Table([u8; TABLE_SIZE]);
@@ -122,6 +141,28 @@ mod tests {
         let parts = table.bytes().chunks(64);
         let digest = parts.fold(Digest::EMPTY, |digest, part| digest.with(part));
         assert_eq!(digest.0, table.digest());
+    }
+
+    #[test]
+    fn a_limit_may_be_larger_than_a_table() {
+        assert!(is_whole(4095) && is_whole(u16::MAX));
+        assert!(!is_whole(4094) && !is_whole(0));
+    }
+
+    #[test]
+    fn a_gate_that_is_left_is_another_digest() {
+        let table = Table::default();
+        let vectors = 1 << 3 | 1 << 14 | 1 << 31;
+        let of = |table: &Table| digest_of(vectors, |vector| Some(table.gate(vector)));
+        for vector in 0..=u8::MAX {
+            let mut other = table.clone();
+            other.set_gate(vector, &[1; GATE_SIZE]);
+            assert_eq!(of(&other) != of(&table), matches!(vector, 3 | 14 | 31));
+        }
+        // A gate that cannot be read is not what it was.
+        let read = |vector| (vector != 14).then_some([0; GATE_SIZE]);
+        assert_eq!(digest_of(vectors, read), None);
+        assert_eq!(digest_of(0, |_| None), Some(Digest::EMPTY));
     }
 
     #[test]

@@ -6,13 +6,14 @@
 //!
 //! ```text
 //! page 0     a quad: where page 1 is; then a stub of 64 bytes for each vector, code only
-//! page 1..   counters: 256 bytes for each CPU
+//! page 1..   counters: 256 bytes for each number of 12 bits, whether there is such a CPU or not
 //! ```
 //!
 //! From there no direct jump reaches the kernel's code, 2 TiB away, and an indirect one would be predicted
 //! by what user space trained. So a stub ends in a *return trampoline*: its `call` leaves a return address for
 //! the processor to predict, which holds speculation, and then changes it in memory. That the target stands in the
-//! page as a constant tells user space nothing new: the table itself is mapped there, and holds the same.
+//! page as a constant tells user space nothing new: the table itself is mapped there, and holds the same. Pages of
+//! counters have no address in them.
 
 /// Bytes of a stub.
 pub const STUB: usize = 64;
@@ -25,7 +26,14 @@ pub const PAGE: usize = 4096;
 /// Bytes of counters for a CPU.
 pub const COUNTERS: usize = STUBS * 8;
 
+/// How many CPUs their number in the GDT can tell apart: VDSO_CPUNODE_BITS.
+pub const CPUS: usize = 1 << 12;
+/// Bytes of all counters: what a stub makes of any number lies within.
+pub const AREA: usize = CPUS * COUNTERS;
+
 const _: () = assert!(FIRST + STUBS * STUB <= PAGE);
+// A stub shifts by 8, and one table of pages maps all of it.
+const _: () = assert!(COUNTERS == 1 << 8 && AREA % PAGE == 0 && 1 + AREA / PAGE <= 512);
 
 /// Where in the page the stub of a vector is.
 pub fn place(vector: u8) -> Option<usize> {
@@ -138,6 +146,15 @@ mod tests {
         let place = place(14).unwrap() as i32;
         let displacement = i32::from_le_bytes(PAGE_FAULT[24..28].try_into().unwrap());
         assert_eq!(place + 28 + displacement, 0);
+    }
+
+    #[test]
+    fn no_number_leads_beyond_the_counters() {
+        // `lsl` leaves the register as it is where the segment has no limit to tell: 0x7b.
+        for number in (0..0x2_0000).chain([0x7b, u32::MAX, 0xffff_f000]) {
+            let at = ((number & 0xfff) << 8) as usize;
+            assert!(at + (STUBS - 1) * 8 + 8 <= AREA);
+        }
     }
 
     #[test]

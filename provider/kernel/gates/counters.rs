@@ -5,22 +5,18 @@ use super::shim;
 use crate::cpus;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
-use dtrace_gates::trampoline::{COUNTERS, PAGE, STUBS};
+use dtrace_gates::trampoline::{AREA, COUNTERS, CPUS, STUBS};
 use dtrace_gates::Backend;
 
 const _: () = assert!(COUNTERS == size_of::<[AtomicU64; STUBS]>());
 
 /// Where that is.
 pub(super) enum Counters {
-    /// A page for code, and counters behind it: the stub finds its CPU's by the CPU's number.
-    Pages(NonNull<u8>),
+    /// Memory of our own, for every number that a stub may take for its CPU's: it finds its counters by that.
+    Own(NonNull<u8>),
     /// The kernel's per-CPU memory, which a stub under Xen reaches by GS.
     PerCpu,
 }
-
-/// A copy of where pages are, for whom they outlive.
-#[derive(Clone, Copy)]
-pub(super) struct Memory(NonNull<u8>);
 
 impl Counters {
     /// All 0, and what stubs count in from now on. No gate leads to one. Task context.
@@ -32,19 +28,17 @@ impl Counters {
             return Some(Self::PerCpu);
         }
         // SAFETY: a task; freed in `drop`.
-        let pages = unsafe { shim::dtrace_gates_vzalloc(PAGE * pages() as usize) };
-        let pages = NonNull::new(pages.cast())?;
-        // SAFETY: within the allocation.
-        let counters = unsafe { pages.add(PAGE) };
+        let own = unsafe { shim::dtrace_gates_vzalloc(AREA) };
+        let own = NonNull::new(own.cast())?;
         // SAFETY: a variable of stub.S that no stub reads now. Relaxed: the calls that hook a gate order it.
-        unsafe { &shim::dtrace_gates_counters }.store(counters.as_ptr() as u64, Ordering::Relaxed);
-        Some(Self::Pages(pages))
+        unsafe { &shim::dtrace_gates_counters }.store(own.as_ptr() as u64, Ordering::Relaxed);
+        Some(Self::Own(own))
     }
 
-    /// The pages, if they are some.
-    pub(super) fn memory(&self) -> Option<Memory> {
+    /// Where the memory of our own is, [`AREA`] bytes, in pages.
+    pub(super) fn memory(&self) -> Option<NonNull<u8>> {
         match self {
-            Self::Pages(pages) => Some(Memory(*pages)),
+            Self::Own(own) => Some(*own),
             Self::PerCpu => None,
         }
     }
@@ -54,10 +48,10 @@ impl Counters {
         let vector = usize::from(vector);
         let counters = match self {
             Self::PerCpu => per_cpu(cpu),
-            Self::Pages(_) if cpu >= cpus::count() => None,
-            Self::Pages(pages) => {
+            Self::Own(_) if cpu as usize >= CPUS => None,
+            Self::Own(own) => {
                 // SAFETY: within the allocation, aligned; stubs add to it, in whole quads.
-                Some(unsafe { pages.add(PAGE + cpu as usize * COUNTERS).cast().as_ref() })
+                Some(unsafe { own.add(cpu as usize * COUNTERS).cast().as_ref() })
             }
         };
         let counter = counters.and_then(|counters: &[AtomicU64; STUBS]| counters.get(vector));
@@ -79,29 +73,9 @@ fn per_cpu(cpu: u32) -> Option<&'static [AtomicU64; STUBS]> {
 
 impl Drop for Counters {
     fn drop(&mut self) {
-        if let Self::Pages(pages) = self {
+        if let Self::Own(own) = self {
             // SAFETY: allocated in `new`; no gate leads to a stub that counts here, and none runs.
-            unsafe { shim::dtrace_gates_vfree(pages.as_ptr().cast()) };
+            unsafe { shim::dtrace_gates_vfree(own.as_ptr().cast()) };
         }
-    }
-}
-
-/// Pages of code and counters.
-fn pages() -> u32 {
-    1 + (cpus::count() * COUNTERS as u32).div_ceil(PAGE as u32)
-}
-
-impl Memory {
-    /// Has `write` make the page of code. No CPU runs it.
-    pub(super) fn write_code<R>(self, write: impl FnOnce(&mut [u8; PAGE]) -> R) -> R {
-        // SAFETY: the first page of the allocation, which nobody else touches before it is mapped.
-        write(unsafe { self.0.cast().as_mut() })
-    }
-
-    /// Maps all pages into the cpu_entry_area; where. None: there is no memory or no slot. Task context.
-    pub(super) fn map(self) -> Option<u64> {
-        // SAFETY: a task; pages of `vzalloc`, which stay until `dtrace_gates_slot_unmap`.
-        let address = unsafe { shim::dtrace_gates_slot_map(self.0.as_ptr().cast(), pages()) };
-        (address != 0).then_some(address)
     }
 }

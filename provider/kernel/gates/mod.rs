@@ -10,7 +10,8 @@
 //! Invariants:
 //! 1. A gate leads to a stub only if it led to the kernel's own handler of that exception before, by name.
 //! 2. Its trampoline leads there before the gate leads to the stub, and is not written meanwhile.
-//! 3. Memory that a stub runs or counts in goes only when no gate leads to it, and no CPU runs it.
+//! 3. Memory that a stub runs or counts in goes only when no gate leads to it, as each CPU reads them, and no CPU
+//!    runs it.
 
 mod alone;
 mod counters;
@@ -83,6 +84,10 @@ enum Why {
     Changed(u8),
     /// It was written, and reads otherwise.
     Unseen(u8),
+    /// A CPU may still read gates of ours, or does not say.
+    Left,
+    /// CPUs that come and go cannot be watched, or one did not pass.
+    Hotplug(c_int),
     Xen(c_int),
 }
 
@@ -98,8 +103,23 @@ impl fmt::Display for Why {
             Self::Crowd(crowd) => crowd.fmt(f),
             Self::Changed(vector) => write!(f, "somebody else wrote the gate of vector {vector}"),
             Self::Unseen(vector) => write!(f, "vector {vector} does not read as it was written"),
+            Self::Left => f.write_str("a CPU may still have gates of ours"),
+            Self::Hotplug(errno) => write!(f, "CPUs that come online cannot be checked: error {errno}"),
             Self::Xen(errno) => write!(f, "Xen refused the table: error {errno}"),
         }
+    }
+}
+
+/// Gates could not be hooked.
+struct Failed {
+    /// Some may be all the same, and what they need stays.
+    left: Option<Hooked>,
+    why: Why,
+}
+
+impl From<Why> for Failed {
+    fn from(why: Why) -> Self {
+        Self { left: None, why }
     }
 }
 
@@ -108,7 +128,7 @@ impl fmt::Display for Why {
 enum Kept {
     Foreign(Foreign),
     /// It leads to something else than the kernel's handler.
-    Handler(u64),
+    Handler,
 }
 
 /// Gates as they are written on this machine.
@@ -233,7 +253,7 @@ impl State {
         let segment = unsafe { shim::dtrace_gates_kernel_cs() };
         let gate = Gate::check(&old, vector, segment).map_err(Kept::Foreign)?;
         if !is_symbol(gate.target, vector.symbol) {
-            return Err(Kept::Handler(gate.target));
+            return Err(Kept::Handler);
         }
         Ok(Change {
             vector: vector.number,
@@ -285,25 +305,36 @@ impl State {
         let counters = Counters::new(backend).ok_or(Why::Memory)?;
         // Kept even if hooking fails: a stub may have run.
         let counters = self.counters.insert(counters).memory();
-        self.by = Some(match backend {
-            Backend::XenPv => Hooked::XenPv(XenPv::hook(self, wanted)?),
-            Backend::InPlace => Hooked::Native(Native::hook(self, wanted, base, None)?),
-            Backend::Trampoline => Hooked::Native(Native::hook(self, wanted, base, counters)?),
-        });
-        Ok(())
+        let done = match backend {
+            Backend::XenPv => XenPv::hook(self, wanted).map(Hooked::XenPv),
+            Backend::InPlace => Native::hook(self, wanted, base, None).map(Hooked::Native),
+            Backend::Trampoline => Native::hook(self, wanted, base, counters).map(Hooked::Native),
+        };
+        let (by, result) = match done {
+            Ok(by) => (Some(by), Ok(())),
+            Err(Failed { left, why }) => (left, Err(why)),
+        };
+        self.by = by;
+        self.hooked = wanted;
+        result
     }
 
     /// Gates are as they were, to the last byte, and nothing of ours runs for them any more.
     fn unhook(&mut self) -> Result<(), Why> {
-        match self.by.take() {
-            None => {}
-            Some(Hooked::Native(native)) => {
-                if let Err((native, why)) = native.unhook(self) {
-                    self.by = Some(Hooked::Native(native));
-                    return Err(why);
-                }
-            }
-            Some(Hooked::XenPv(xen)) => xen.unhook(self),
+        let left = match self.by.take() {
+            None => None,
+            Some(Hooked::Native(native)) => match native.unhook(self) {
+                Ok(()) => None,
+                Err((native, why)) => Some((Hooked::Native(native), why)),
+            },
+            Some(Hooked::XenPv(xen)) => match xen.unhook(self) {
+                Ok(()) => None,
+                Err((xen, why)) => Some((Hooked::XenPv(xen), why)),
+            },
+        };
+        if let Some((by, why)) = left {
+            self.by = Some(by);
+            return Err(why);
         }
         self.hooked = Selection::NONE;
         Ok(())
@@ -376,13 +407,16 @@ impl Drop for Gates {
     }
 }
 
-/// A CPU came online. On it, a task.
+/// A CPU comes online. On it, a task. Else than 0: it goes again.
 #[no_mangle]
 extern "C" fn dtrace_gates_cpu_online(cpu: c_uint) -> c_int {
     // SAFETY: a task.
     if !unsafe { shim::dtrace_gates_is_xen_pv() } {
-        survey::check_here(cpu);
-        return 0;
+        // Stubs may not run there: it goes again.
+        return match survey::check_here(cpu) {
+            true => 0,
+            false => EINVAL.to_errno(),
+        };
     }
     xen_pv::cpu_online()
 }

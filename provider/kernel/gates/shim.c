@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* See gates/shim.h for contexts. */
+#include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/debugfs.h>
 #include <linux/kallsyms.h>
@@ -185,9 +186,16 @@ static void dtrace_gates_nothing(void *unused)
 {
 }
 
+/*
+ * on_each_cpu() asks CPUs that are online. With the lock none is on its way: one
+ * that is offline is past its last instruction of Linux's, so past any stub, and
+ * begins anew when it comes back.
+ */
 void dtrace_gates_drain(void)
 {
+	cpus_read_lock();
 	on_each_cpu(dtrace_gates_nothing, NULL, 1);
+	cpus_read_unlock();
 }
 
 void *dtrace_gates_vzalloc(size_t size)

@@ -45,7 +45,7 @@ void dtrace_gates_unalias(void *alias);
 bool dtrace_gates_exchange(void *gate, const void *old, const void *new);
 /* Has a vector's trampoline lead to a function of the kernel's. */
 void dtrace_gates_chain(unsigned int vector, u64 trampoline, u64 target);
-/* Returns when every CPU has had interrupts on, or is offline. */
+/* Returns when every CPU has had interrupts on, or is offline. No CPU comes or goes meanwhile. */
 void dtrace_gates_drain(void);
 /* Zeroed pages. */
 void *dtrace_gates_vzalloc(size_t size);
@@ -55,12 +55,13 @@ void dtrace_gates_relax(void);
 
 /* ---- the cpu_entry_area, with KPTI ---- */
 bool dtrace_gates_slot_is_free(void);
-/*
- * Maps pages of dtrace_gates_vzalloc() there, the first read-only and to be run. Returns
- * where, or 0. One at a time. At *slot_address before anything is there.
- */
+/* Where the next is mapped; 0: there is no room. */
 u64 dtrace_gates_slot_address(void);
-u64 dtrace_gates_slot_map(void *memory, unsigned int pages);
+/*
+ * Maps a copy of a page there, read-only and to be run, and behind it pages of
+ * dtrace_gates_vzalloc(). Returns where, or 0. One at a time.
+ */
+u64 dtrace_gates_slot_map(const void *code, void *counters, unsigned int pages);
 /* And flushes every CPU's translations. */
 void dtrace_gates_slot_unmap(void);
 

@@ -44,7 +44,11 @@ extern "C" {
 
     pub(super) fn dtrace_gates_slot_is_free() -> bool;
     pub(super) fn dtrace_gates_slot_address() -> u64;
-    pub(super) fn dtrace_gates_slot_map(memory: *mut c_void, pages: c_uint) -> u64;
+    pub(super) fn dtrace_gates_slot_map(
+        code: *const c_void,
+        counters: *mut c_void,
+        pages: c_uint,
+    ) -> u64;
     pub(super) fn dtrace_gates_slot_unmap();
 
     pub(super) fn dtrace_gates_set_trap_table(traps: *const c_void) -> c_int;

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A slot of the cpu_entry_area: its top-level entry, which user space's page
- * tables share (pti_clone_p4d() in arch/x86/mm/pti.c), has room for 512 GiB, of
- * which the kernel uses the first few. See gates/shim.h for contexts.
+ * tables share (pti_clone_p4d() in arch/x86/mm/pti.c), has room for 512 GiB, in
+ * slots of 1 GiB. Linux maps what it wants there at boot, for all CPUs that can
+ * be (setup_cpu_entry_areas(); since 6.2 anywhere in those 512 GiB), and nothing
+ * later: a slot that is empty then stays so, but for another module that does as
+ * we do. Which of two is there settles a compare-and-swap. See gates/shim.h for
+ * contexts.
  */
+#include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
+#include <linux/string.h>
 #include <linux/vmalloc.h>
 #include <asm/cpu_entry_area.h>
 #include <asm/pgtable.h>
@@ -19,6 +25,7 @@
 static pud_t *dtrace_gates_pud;
 static pmd_t *dtrace_gates_pmd;
 static pte_t *dtrace_gates_pte;
+static void *dtrace_gates_code;
 
 /* The last slot that is free; none: NULL. */
 static pud_t *dtrace_gates_slot(u64 *address)
@@ -56,32 +63,38 @@ static void dtrace_gates_slot_free(void)
 {
 	free_page((unsigned long)dtrace_gates_pmd);
 	free_page((unsigned long)dtrace_gates_pte);
+	free_page((unsigned long)dtrace_gates_code);
 }
 
-u64 dtrace_gates_slot_map(void *memory, unsigned int pages)
+/* The code is written where the kernel maps all memory, and has no other mapping that may be written. */
+u64 dtrace_gates_slot_map(const void *code, void *counters, unsigned int pages)
 {
 	u64 address;
 	pud_t *pud = dtrace_gates_slot(&address);
 	unsigned int page;
 
-	if (!pud || pages > PTRS_PER_PTE)
+	if (!pud || pages >= PTRS_PER_PTE)
 		return 0;
 	dtrace_gates_pmd = (pmd_t *)get_zeroed_page(GFP_KERNEL);
 	dtrace_gates_pte = (pte_t *)get_zeroed_page(GFP_KERNEL);
-	if (!dtrace_gates_pmd || !dtrace_gates_pte) {
-		dtrace_gates_slot_free();
-		return 0;
-	}
+	dtrace_gates_code = (void *)get_zeroed_page(GFP_KERNEL);
+	if (!dtrace_gates_pmd || !dtrace_gates_pte || !dtrace_gates_code)
+		goto fail;
+	memcpy(dtrace_gates_code, code, PAGE_SIZE);
+	set_pte(dtrace_gates_pte,
+		pfn_pte(__pa(dtrace_gates_code) >> PAGE_SHIFT, PAGE_KERNEL_ROX));
 	for (page = 0; page < pages; page++)
-		set_pte(dtrace_gates_pte + page,
-			pfn_pte(vmalloc_to_pfn(memory + page * PAGE_SIZE),
-				page ? PAGE_KERNEL : PAGE_KERNEL_ROX));
+		set_pte(dtrace_gates_pte + 1 + page,
+			pfn_pte(vmalloc_to_pfn(counters + page * PAGE_SIZE), PAGE_KERNEL));
 	set_pmd(dtrace_gates_pmd, __pmd(__pa(dtrace_gates_pte) | _KERNPG_TABLE));
-	/* Processors read it as soon as it is there. */
-	smp_wmb();
+	/* Processors read it as soon as it is there, which the swap orders. */
+	if (cmpxchg((pudval_t *)pud, 0, __pa(dtrace_gates_pmd) | _KERNPG_TABLE))
+		goto fail;
 	dtrace_gates_pud = pud;
-	set_pud(pud, __pud(__pa(dtrace_gates_pmd) | _KERNPG_TABLE));
 	return address;
+fail:
+	dtrace_gates_slot_free();
+	return 0;
 }
 
 /* Changing PGE flushes all translations, of all address spaces: Intel SDM volume 3, 4.10.4.1. */
@@ -95,7 +108,10 @@ static void dtrace_gates_flush(void *unused)
 
 void dtrace_gates_slot_unmap(void)
 {
+	/* A CPU that comes online afterwards begins without translations. */
+	cpus_read_lock();
 	set_pud(dtrace_gates_pud, __pud(0));
 	on_each_cpu(dtrace_gates_flush, NULL, 1);
+	cpus_read_unlock();
 	dtrace_gates_slot_free();
 }

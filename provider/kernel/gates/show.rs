@@ -29,7 +29,7 @@ impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Foreign(foreign) => foreign.fmt(f),
-            Self::Handler(target) => write!(f, "it leads to {target:#x}, not the kernel's handler"),
+            Self::Handler => f.write_str("it does not lead to the kernel's handler"),
         }
     }
 }

@@ -18,7 +18,10 @@
 
 	.data
 	.balign 8
-/* Counters: 256 bytes for each CPU, a quad for each vector. Set before a gate is hooked. */
+/*
+ * Counters: 256 bytes for each of 4,096 CPUs, a quad for each vector. Set before
+ * a gate is hooked. Any number that COUNT_NATIVE makes is one of these.
+ */
 SYM_DATA(dtrace_gates_counters, .quad 0)
 
 /*

@@ -3,7 +3,7 @@
 //! that CPU changes by hypercall, at any time, one whole entry after the other.
 
 use super::native::read;
-use super::{shim, stub, State, Why};
+use super::{shim, stub, Failed, Hooked, State, Why};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use dtrace_gates::trampoline::STUBS;
@@ -44,15 +44,17 @@ pub(super) fn hooked_cpus() -> u32 {
 /// Hooked gates.
 pub(super) struct XenPv {
     table: u64,
+    /// CPUs that come and go run `cpu_online` and `cpu_offline`.
+    is_told: bool,
 }
 
 impl XenPv {
     /// Hooks those of `wanted` whose gates are Linux's own, on every CPU that is online. Task context.
-    pub(super) fn hook(state: &mut State, wanted: Selection) -> Result<Self, Why> {
+    pub(super) fn hook(state: &mut State, wanted: Selection) -> Result<Self, Failed> {
         // SAFETY: a task, a string.
         let table = unsafe { shim::dtrace_gates_lookup(c"idt_table".as_ptr().cast()) };
         if table == 0 || table % TABLE_SIZE as u64 != 0 {
-            return Err(Why::Table);
+            return Err(Why::Table.into());
         }
         read(&mut state.before, table)?;
         let changes = state.changes(wanted)?;
@@ -70,22 +72,33 @@ impl XenPv {
         TABLE.store(table, Ordering::Release);
         // SAFETY: a task; each CPU that is online runs `cpu_online`.
         let errno = unsafe { shim::dtrace_gates_cpuhp_setup() };
-        if errno != 0 {
-            // Those that had succeeded ran `cpu_offline`.
-            TABLE.store(0, Ordering::Release);
-            // SAFETY: a task.
-            unsafe { shim::dtrace_gates_drain() };
-            return Err(Why::Xen(errno));
+        let xen = Self {
+            table,
+            is_told: errno == 0,
+        };
+        if xen.is_told {
+            return Ok(xen);
         }
-        state.hooked = wanted;
-        Ok(Self { table })
+        // Those that had succeeded ran `cpu_offline`, and the one that failed has Linux's.
+        let left = xen.unhook(state).err();
+        Err(Failed {
+            left: left.map(|(xen, _)| Hooked::XenPv(xen)),
+            why: Why::Xen(errno),
+        })
     }
 
-    /// Every CPU has the handlers that Linux registers. Task context.
-    pub(super) fn unhook(self, state: &mut State) {
-        // SAFETY: a task; set up in `hook`. Each CPU that is online runs `cpu_offline`; one that comes later has
-        // Linux's from the start.
-        unsafe { shim::dtrace_gates_cpuhp_remove() };
+    /// Every CPU has the handlers that Linux registers. Task context. If one has not, all that stubs need stays.
+    pub(super) fn unhook(mut self, state: &mut State) -> Result<(), (Self, Why)> {
+        if self.is_told {
+            // SAFETY: a task; set up in `hook`. Each CPU that is online runs `cpu_offline`; one that comes later has
+            // Linux's from the start.
+            unsafe { shim::dtrace_gates_cpuhp_remove() };
+            self.is_told = false;
+        }
+        // What CPUs did in those was waited for.
+        if hooked_cpus() != 0 {
+            return Err((self, Why::Left));
+        }
         TABLE.store(0, Ordering::Release);
         // A stub runs with events off, until the kernel's handler is in charge.
         // SAFETY: a task.
@@ -95,25 +108,28 @@ impl XenPv {
             vector.map_or(Ok(()), |vector| Err(Why::Changed(vector)))
         });
         if let Err(why) = seen {
-            pr_warn!(
-                "{}
-",
-                format_args!("gates: restored, but {why}")
-            );
+            pr_warn!("{}\n", format_args!("gates: restored, but {why}"));
         }
+        Ok(())
     }
 }
 
 /// Has Xen call our handlers on this CPU; nothing if it does, or is not meant to. A task, on that CPU.
 pub(super) fn cpu_online() -> c_int {
     // Acquire table:B, pairs with table:A: the entries are there.
-    if TABLE.load(Ordering::Acquire) == 0 {
+    let table = TABLE.load(Ordering::Acquire);
+    if table == 0 {
         return 0;
     }
     // SAFETY: any context; restored below.
     let irqs = unsafe { crate::shim::dtrace_shim_local_irq_save() };
     // SAFETY: interrupts are off; entries with an end, each a stub whose trampoline leads to the kernel.
     let errno = unsafe { shim::dtrace_gates_set_trap_table(TRAPS.0.get().cast()) };
+    if errno != 0 {
+        // Xen goes from entry to entry, and may have taken some.
+        // SAFETY: interrupts are off; Linux's own table.
+        unsafe { shim::dtrace_gates_load_idt(table) };
+    }
     // SAFETY: saved above.
     unsafe { crate::shim::dtrace_shim_local_irq_restore(irqs) };
     if errno == 0 {
