@@ -3,7 +3,7 @@
 //! so that loom tells of any access that does not come before or after.
 
 use super::{model, Model};
-use dtrace_gates::{Parked, Rendezvous};
+use dtrace_gates::{Parked, Rendezvous, Waited};
 use loom::cell::UnsafeCell;
 use loom::sync::Mutex;
 use loom::thread;
@@ -26,6 +26,16 @@ pub fn models() -> Vec<Model> {
             "rendezvous_late",
             "a writer loses patience: who comes late does not stop, and nothing is written",
             |_| late(),
+        ),
+        model(
+            "rendezvous_left",
+            "a CPU has waited far too long at any moment: the writer is told, or it is alone",
+            |_| left(),
+        ),
+        model(
+            "rendezvous_again",
+            "a meeting after one that did not come about: who came late to that is not counted",
+            |_| again(),
         ),
     ]
 }
@@ -74,7 +84,10 @@ impl Machine {
                 Patience::None if turns > others => drop(self.writing.lock()),
                 Patience::None => {}
             }
-            patience == Patience::Endless
+            match patience {
+                Patience::Endless => Waited::Little,
+                Patience::None => Waited::TooLong,
+            }
         });
         (parked, self.read())
     }
@@ -89,7 +102,7 @@ impl Machine {
             // SAFETY: loom fails if somebody reads or writes meanwhile.
             self.gate.with_mut(|gate| unsafe { *gate = 1 });
         }
-        self.meeting.let_go();
+        assert!(self.meeting.let_go());
         all
     }
 }
@@ -117,9 +130,50 @@ fn went_on((parked, read): (Parked, u32), written: bool) {
 }
 
 fn late() {
-    let machine = machine();
+    late_to(&machine());
+}
+
+fn late_to(machine: &Arc<Machine>) {
     let theirs = machine.clone();
     let other = thread::spawn(move || theirs.stand(1, Patience::Endless));
     let written = machine.write(1, Patience::None);
     went_on(other.join().unwrap(), written);
+}
+
+fn left() {
+    let machine = machine();
+    let theirs = machine.clone();
+    let other = thread::spawn(move || theirs.meeting.park(|| Waited::FarTooLong));
+    let all = machine.meeting.gather(1, || {
+        thread::yield_now();
+        true
+    });
+    let all_stayed = machine.meeting.let_go();
+    let parked = other.join().unwrap();
+    assert_eq!(parked == Parked::GaveUp, !all);
+    assert_eq!(parked == Parked::Left, !all_stayed);
+}
+
+fn again() {
+    let machine = machine();
+    late_to(&machine);
+    // All calls have ended.
+    machine.meeting.prepare();
+    let theirs = machine.clone();
+    let other = thread::spawn(move || {
+        let parked = theirs.meeting.park(|| {
+            thread::yield_now();
+            Waited::Little
+        });
+        (parked, theirs.read())
+    });
+    let written = machine.meeting.gather(1, || {
+        thread::yield_now();
+        true
+    });
+    assert!(written);
+    // SAFETY: loom fails if somebody reads or writes meanwhile.
+    machine.gate.with_mut(|gate| unsafe { *gate = 2 });
+    assert!(machine.meeting.let_go());
+    assert_eq!(other.join().unwrap(), (Parked::LetGo, 2));
 }

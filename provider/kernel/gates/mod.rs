@@ -204,10 +204,20 @@ unsafe fn parameter(text: *const c_char) -> &'static str {
         .unwrap_or("?")
 }
 
+/// What the parameter `gates_pretend` says.
+fn pretended() -> &'static str {
+    // SAFETY: a parameter that no longer changes.
+    unsafe { parameter(shim::dtrace_gates_param_pretend()) }
+}
+
+/// Whether it has that word.
+fn pretends(what: &str) -> bool {
+    pretended().split(',').any(|word| word.trim() == what)
+}
+
 /// What the machine is like. Task context.
 fn facts() -> Facts {
-    // SAFETY: a parameter that no longer changes.
-    let pretended = unsafe { parameter(shim::dtrace_gates_param_pretend()) };
+    let pretended = pretended();
     // SAFETY: all of them: a task; those about processors are asked natively only.
     unsafe {
         let xen_pv = shim::dtrace_gates_is_xen_pv();

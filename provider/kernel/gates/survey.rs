@@ -2,10 +2,10 @@
 //! What every CPU is asked: before gates are written, that they read the same table, and that stubs count in the
 //! right place; when they are restored, that no CPU reads ours any more; at any time, what they read. Natively: under Xen the table they read is not ours to see.
 
-use super::{shim, Why};
+use super::{pretends, shim, Why};
 use crate::cpus;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use dtrace_gates::{digest_of, is_whole, Digest, GATE_SIZE, TABLE_SIZE};
 use kernel::prelude::*;
 use xcall_interface::{xcall_call_all, Work, ORDINARY};
@@ -22,6 +22,9 @@ static ALIKE: AtomicU64 = AtomicU64::new(0);
 
 /// The vectors whose gates CPUs are asked for, a bit for each.
 static VECTORS: AtomicU32 = AtomicU32::new(0);
+
+/// A CPU that has our gates was pretended, once.
+static PRETENDED: AtomicBool = AtomicBool::new(false);
 
 /// This CPU's table and its limit. Natively; any context.
 fn table() -> (u64, u16) {
@@ -143,6 +146,9 @@ pub(super) fn gates_everywhere(base: u64, vectors: u32, digest: Digest) -> Resul
     WANTED.store(digest.0, Relaxed);
     DIFFERENT.store(0, Relaxed);
     let errno = ask_all(ask_gates);
+    if pretends("left") && !PRETENDED.swap(true, Relaxed) {
+        return Err(Why::Left);
+    }
     match errno == 0 && DIFFERENT.load(Relaxed) == 0 {
         true => Ok(()),
         false => Err(Why::Left),

@@ -4,4 +4,5 @@
 # like: gates
 # platform: native
 # append: pti=on
-# timeout: 900
+# timeout: 600
+# timeout-all: 3600
