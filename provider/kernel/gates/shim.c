@@ -41,7 +41,7 @@ bool dtrace_gates_param_unproven(void)
 
 static char *gates_pretend;
 module_param(gates_pretend, charp, 0444);
-MODULE_PARM_DESC(gates_pretend, "What the machine lacks, for tests: fred, no-free-slot, no-cmpxchg16b, no-kallsyms; or what goes wrong: unseen, left (default: nothing)");
+MODULE_PARM_DESC(gates_pretend, "What the machine lacks, for tests: fred, no-free-slot, no-cmpxchg16b, no-kallsyms; or what goes wrong: unseen, left, refused (default: nothing)");
 
 const char *dtrace_gates_param_pretend(void)
 {

@@ -3,7 +3,8 @@
 //! that CPU changes by hypercall, at any time, one whole entry after the other.
 
 use super::native::read;
-use super::{shim, stub, Failed, Hooked, State, Why};
+use super::{pretends, shim, stub, Failed, Hooked, State, Why};
+use crate::cpus;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use dtrace_gates::trampoline::STUBS;
@@ -124,7 +125,10 @@ pub(super) fn cpu_online() -> c_int {
     // SAFETY: any context; restored below.
     let irqs = unsafe { crate::shim::dtrace_shim_local_irq_save() };
     // SAFETY: interrupts are off; entries with an end, each a stub whose trampoline leads to the kernel.
-    let errno = unsafe { shim::dtrace_gates_set_trap_table(TRAPS.0.get().cast()) };
+    let mut errno = unsafe { shim::dtrace_gates_set_trap_table(TRAPS.0.get().cast()) };
+    if pretends("refused") && cpus::this() != 0 {
+        errno = EIO.to_errno();
+    }
     if errno != 0 {
         // Xen goes from entry to entry, and may have taken some.
         // SAFETY: interrupts are off; Linux's own table.

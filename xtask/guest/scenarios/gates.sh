@@ -100,6 +100,17 @@ if [ -z "$xen" ]; then
 	load gates=all gates_pretend=left && rmmod dtrace || exit
 	dmesg | grep -q "gates: still hooked: a CPU may" || fail "the module did not stay"
 	echo "failures: told, and restored the next time"
+else
+	load gates_pretend=refused || exit
+	before=$(table)
+	echo all >$file 2>/dev/null && fail "hooked though Xen refused"
+	echo "refused: $(value failure)"
+	case $(value failure) in
+	"Xen refused"*) ;;
+	*) fail "refused: $(value failure)" ;;
+	esac
+	why=$(restored) || fail "after Xen refused: $why"
+	rmmod dtrace || exit
 fi
 
 load || exit
