@@ -225,6 +225,9 @@ rounds $few
 rm /tmp/going
 wait
 [ -s /tmp/turns ] || { echo "gates: no CPU went and came" >&2; exit 3; }
+insmod /modules/dtrace.ko gates=all || exit
+[ "$(hooked)" -gt 10 ] || fail "not hooked without gates_unproven: $(value failure)"
+rmmod dtrace || exit
 load || exit
 why=$(restored) || fail "after $few rounds while CPUs came and went: $why"
 rmmod dtrace || exit
