@@ -10,12 +10,14 @@
 //! - `machine`, `cpus`, `memory`: the kernel as the framework's machine.
 //! - `surroundings`: the kernel as programs see it.
 //! - `syscall`, `profile`, `idt`: the providers; `deadman`; `cleaner`.
+//! - `gates`: exceptions counted at the gates of the IDT.
 //! - `shim*.c`: the C functions and macros that Rust cannot reach; no decisions there.
 
 mod cleaner;
 mod cpus;
 mod deadman;
 mod device;
+mod gates;
 mod held;
 mod idt;
 mod live;
@@ -49,6 +51,7 @@ module! {
 
 /// What is undone at unload, in this order.
 struct DtraceModule {
+    _gates: gates::Gates,
     _device: Pin<KBox<MiscDeviceRegistration<Session>>>,
     _deadman: Deadman,
     _cleaner: Cleaner,
@@ -77,6 +80,7 @@ impl kernel::Module for DtraceModule {
         let cleaner = Cleaner::new();
         let device = KBox::pin_init(MiscDeviceRegistration::register(options), GFP_KERNEL)?;
         Ok(Self {
+            _gates: gates::Gates::start(),
             _device: device,
             _deadman: deadman,
             _cleaner: cleaner,

@@ -28,6 +28,7 @@ const MEMBERS: &[&str] = &[
     "provider/assembler",
     "provider/dif",
     "provider/dof",
+    "provider/gates",
     "provider/idt",
     "provider/interface",
     "provider/program",

@@ -22,6 +22,7 @@ pub fn all() -> Result<Vec<PathBuf>> {
         single_file("calls")?,
         single_file("exceptions")?,
         single_file("records")?,
+        single_file("traps")?,
         single_file("raw_tracepoint")?,
         single_file("exception_cost")?,
         dtrace()?,

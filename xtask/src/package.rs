@@ -23,8 +23,11 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The crate roots, in the sources, of which the ready-made objects are made.
 const ROOTS: &[&str] = &["xcall/kernel/xcall_main", "provider/kernel/dtrace_main"];
 
-/// What the compiler on the user's machine sees of the sources: these, and C and headers beside
-/// [`ROOTS`].
+/// Folders of C beside those of [`ROOTS`].
+const FOLDERS: &[&str] = &["provider/kernel/gates"];
+
+/// What the compiler on the user's machine sees of the sources: these, and C, headers and assembler
+/// beside [`ROOTS`] and in [`FOLDERS`].
 const COMPILED: &[&str] = &[
     "kernel-compat/glue.c",
     "kernel-compat/glue.h",
@@ -159,11 +162,14 @@ pub fn sources() -> PathBuf {
 /// C and its headers, as named in the repository.
 fn c_sources() -> Result<Vec<String>> {
     let mut names: Vec<String> = COMPILED.iter().map(|name| name.to_string()).collect();
-    for root in ROOTS {
-        let folder = Path::new(root).parent().context("no folder")?;
+    let beside = ROOTS.iter().filter_map(|root| Path::new(root).parent());
+    for folder in beside.chain(FOLDERS.iter().map(Path::new)) {
         for entry in fs::read_dir(repo::root().join(folder))? {
             let name = folder.join(entry?.file_name());
-            if name.extension().is_some_and(|end| end == "c" || end == "h") {
+            if name
+                .extension()
+                .is_some_and(|end| ["c", "h", "S"].iter().any(|one| end == *one))
+            {
                 names.push(name.display().to_string());
             }
         }
@@ -333,7 +339,11 @@ mod tests {
     #[test]
     fn what_is_compiled_is_there() {
         let names = c_sources().unwrap();
-        for name in ["xcall/kernel/shim.c", "provider/kernel/shim_syscall.c"] {
+        for name in [
+            "xcall/kernel/shim.c",
+            "provider/kernel/shim_syscall.c",
+            "provider/kernel/gates/stub.S",
+        ] {
             assert!(names.contains(&name.to_owned()));
         }
         for name in names {

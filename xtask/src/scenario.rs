@@ -16,6 +16,7 @@
 //! # load: no                  modules in /modules, not loaded  (yes)
 //! # counted: yes              one CPU, whose TSC counts instructions           (no)
 //! # status: 1                 expected exit status             (0)
+//! # like: gates              the lines of another script, with this one's comments (none)
 //! # ignore: Uhhuh             complaints that are expected     (none; repeatable)
 //! # timeout: 600              seconds             (300)
 //! # timeout-all: 3600         seconds with --all  (as timeout)
@@ -60,6 +61,7 @@ pub struct Scenario {
     pub variants: Vec<String>,
     memory_mib: Option<u32>,
     without: Option<String>,
+    like: Option<String>,
     load: bool,
     counted: bool,
     status: u8,
@@ -141,7 +143,13 @@ pub fn all() -> Result<Vec<Scenario>> {
         if path.extension().is_some_and(|extension| extension == "sh") {
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
             let text = fs::read_to_string(&path)?;
-            scenarios.push(parse(&name, text).with_context(|| path.display().to_string())?);
+            let mut scenario = parse(&name, text).with_context(|| path.display().to_string())?;
+            if let Some(like) = &scenario.like {
+                let other = folder.join(like).with_extension("sh");
+                let text = fs::read_to_string(&other);
+                scenario.script = text.with_context(|| format!("{name}: like: {like}"))?;
+            }
+            scenarios.push(scenario);
         }
     }
     scenarios.sort_by(|a, b| a.name.cmp(&b.name));
@@ -195,6 +203,7 @@ fn parse(name: &str, script: String) -> Result<Scenario> {
         append: field("append").unwrap_or_default().to_owned(),
         memory_mib,
         without,
+        like: field("like").map(str::to_owned),
         load: field("load") != Some("no"),
         counted: field("counted") == Some("yes"),
         status: number("status", 0)?.try_into().context("status")?,
@@ -225,6 +234,7 @@ mod tests {
 # load: no
 # counted: yes
 # status: 1
+# like: y
 # ignore: Uhhuh
 # ignore: Dazed
 
@@ -244,6 +254,7 @@ mod tests {
         assert_eq!(scenario.without.as_deref(), Some("XEN_RESUME"));
         assert!(!scenario.load && scenario.counted);
         assert_eq!(scenario.status, 1);
+        assert_eq!(scenario.like.as_deref(), Some("y"));
         assert_eq!(scenario.ignored, ["Uhhuh", "Dazed"]);
         assert_eq!(scenario.timeout, Duration::from_secs(300));
         assert_eq!(scenario.timeout_all, Duration::from_secs(300));

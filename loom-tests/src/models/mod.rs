@@ -12,6 +12,7 @@ mod probe_enabling;
 mod probe_nested;
 mod probe_switch;
 mod probe_sync;
+mod rendezvous;
 mod reuse;
 mod ring_again;
 mod send_drain;
@@ -149,6 +150,7 @@ pub fn all() -> Vec<Model> {
         probe_nested::models(),
         variables::models(),
         tasks::models(),
+        rendezvous::models(),
     ]
     .concat()
 }
