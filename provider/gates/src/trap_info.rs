@@ -13,7 +13,7 @@ const EVENTS_OFF: u8 = 4;
 pub struct TrapInfo {
     /// The exception.
     pub vector: u8,
-    /// The privilege level that may raise it by an instruction, and [`EVENTS_OFF`].
+    /// The privilege level that may raise it by an instruction, and the flag that keeps events off.
     pub flags: u8,
     /// The code segment of the handler.
     pub cs: u16,

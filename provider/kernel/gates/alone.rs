@@ -100,10 +100,7 @@ fn settle() -> Result<(), Crowd> {
 }
 
 /// As [`alone`], once, with CPUs held. None: it was written before.
-fn attempt<R>(
-    write: &mut Option<impl FnOnce() -> R>,
-    gather_ns: u64,
-) -> Result<Option<R>, Crowd> {
+fn attempt<R>(write: &mut Option<impl FnOnce() -> R>, gather_ns: u64) -> Result<Option<R>, Crowd> {
     let work = Work {
         function: Some(park),
         arg: ptr::null_mut(),

@@ -104,7 +104,9 @@ impl fmt::Display for Why {
             Self::Changed(vector) => write!(f, "somebody else wrote the gate of vector {vector}"),
             Self::Unseen(vector) => write!(f, "vector {vector} does not read as it was written"),
             Self::Left => f.write_str("a CPU may still have gates of ours"),
-            Self::Hotplug(errno) => write!(f, "CPUs that come online cannot be checked: error {errno}"),
+            Self::Hotplug(errno) => {
+                write!(f, "CPUs that come online cannot be checked: error {errno}")
+            }
             Self::Xen(errno) => write!(f, "Xen refused the table: error {errno}"),
         }
     }

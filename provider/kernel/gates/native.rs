@@ -197,7 +197,10 @@ impl Native {
     fn write_all(&self) -> Result<(), Why> {
         let alias = Alias::new(self.base)?;
         // If that fails, or faults, it does while everybody runs.
-        if let Some(write) = self.writes().find(|write| !alias.holds(write.vector, &write.old)) {
+        if let Some(write) = self
+            .writes()
+            .find(|write| !alias.holds(write.vector, &write.old))
+        {
             return Err(Why::Changed(write.vector));
         }
         let write_all = || {

@@ -96,8 +96,8 @@ unsafe extern "C" fn compare(_: *mut c_void) {
 /// None.
 unsafe extern "C" fn ask_gates(_: *mut c_void) {
     let base = table().0;
-    let is_right = base == BASE.load(Relaxed)
-        && digest_of_gates(base) == Some(Digest(WANTED.load(Relaxed)));
+    let is_right =
+        base == BASE.load(Relaxed) && digest_of_gates(base) == Some(Digest(WANTED.load(Relaxed)));
     if !is_right {
         DIFFERENT.fetch_add(1, Relaxed);
     }
