@@ -656,6 +656,11 @@ pub fn matching(device: &dyn Device, name: &ProbeName) -> Result<Vec<Probe>> {
 
 /// The error for a name that matches nothing, with what may have been meant.
 pub fn no_match(device: &dyn Device, name: &ProbeName) -> anyhow::Error {
+    // The kernel says why there is none where it knows.
+    let asked = device.probe(0, name);
+    if let (Ok(None), Ok(Some(said))) = (asked, device.refusal()) {
+        return anyhow!("{said}");
+    }
     let all = matching(device, &ProbeName::default()).unwrap_or_default();
     let names: Vec<ProbeName> = all.into_iter().map(|probe| probe.name).collect();
     let hint = match suggest::probe(name, &names) {

@@ -14,7 +14,7 @@ use kernel::prelude::*;
 /// An open file.
 pub(crate) struct Session {
     pub(crate) consumer: ConsumerId,
-    /// Why the last ENABLE was refused.
+    /// Why the last ENABLE, PROBES or PROBEMATCH was refused.
     pub(crate) refusal: Text,
     _watched: Watched,
 }

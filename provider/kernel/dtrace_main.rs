@@ -2,14 +2,14 @@
 //! `dtrace.ko`: DTrace on xcall's calls.
 //!
 //! What DTrace is lies in crates that the host tests: `dtrace_provider` (probes, enablings, buffers),
-//! `dof` and `dif` (programs), `dtrace_program` (which joins those), `dtrace_syscall` and
-//! `dtrace_profile` (what the names of probes mean). Here is what ties them to a kernel:
+//! `dof` and `dif` (programs), `dtrace_program` (which joins those), `dtrace_syscall`, `dtrace_profile`
+//! and `dtrace_idt` (what the names of probes mean). Here is what ties them to a kernel:
 //!
 //! - `device`: `/dev/dtrace/dtrace`; `requests`: its ioctls; `user`: their structures; `refusal`.
 //! - `live`: the one framework, and where probes find it; `held`: what must not be left.
 //! - `machine`, `cpus`, `memory`: the kernel as the framework's machine.
 //! - `surroundings`: the kernel as programs see it.
-//! - `syscall`, `profile`: the providers; `deadman`; `cleaner`.
+//! - `syscall`, `profile`, `idt`: the providers; `deadman`; `cleaner`.
 //! - `gates`: exceptions counted at the gates of the IDT.
 //! - `shim*.c`: the C functions and macros that Rust cannot reach; no decisions there.
 
@@ -19,6 +19,7 @@ mod deadman;
 mod device;
 mod gates;
 mod held;
+mod idt;
 mod live;
 mod machine;
 mod memory;
@@ -63,6 +64,7 @@ fn framework() -> Result<Control<Host>, dtrace_provider::Error> {
     let mut control = Control::new(Host, cpus::count() as usize)?;
     syscall::register(&mut control)?;
     profile::register(&mut control)?;
+    idt::register(&mut control)?;
     Ok(control)
 }
 

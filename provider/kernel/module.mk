@@ -3,10 +3,10 @@
 rust-modules += dtrace
 module-dtrace-root := provider/kernel/dtrace_main
 module-dtrace-crates := xcall_interface dtrace_interface dof dif dtrace_provider dtrace_program \
-	dtrace_profile dtrace_syscall dtrace_gates static_assertions xen_sys
+	dtrace_profile dtrace_syscall dtrace_idt dtrace_gates static_assertions xen_sys
 module-dtrace-c := provider/kernel/shim.o provider/kernel/shim_syscall.o provider/kernel/shim_timer.o \
 	provider/kernel/shim_deadman.o provider/kernel/shim_cleaner.o \
-	provider/kernel/shim_held.o \
+	provider/kernel/shim_held.o provider/kernel/shim_idt.o \
 	provider/kernel/gates/shim.o provider/kernel/gates/shim_slot.o provider/kernel/gates/shim_xen.o \
 	provider/kernel/gates/stub.o
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A line of text that the ioctl REFUSAL gives out: ENABLE writes it, from another thread maybe.
+//! A line of text that the ioctl REFUSAL gives out: ENABLE, PROBES and PROBEMATCH write it, from another
+//! thread maybe.
 #![forbid(unsafe_code)]
 
 use core::fmt::{self, Write};

@@ -6,7 +6,7 @@
 use crate::device::{self, Session};
 use crate::machine::Host;
 use crate::user::{self, Unread};
-use crate::{cleaner, cpus, live, profile};
+use crate::{cleaner, cpus, idt, live, profile};
 use dtrace_interface::accounting::Accounting;
 use dtrace_interface::argument::{ArgumentDescription, INDEX_NONE};
 use dtrace_interface::buffer::BufferDescription;
@@ -46,8 +46,8 @@ pub(crate) fn answer(session: &Session, request: u32, at: usize) -> Result<isize
     let consumer = session.consumer;
     match request {
         ioctl::PROVIDER => provider(at)?,
-        ioctl::PROBES => first_probe(at, false)?,
-        ioctl::PROBEMATCH => first_probe(at, true)?,
+        ioctl::PROBES => first_probe(session, at, false)?,
+        ioctl::PROBEMATCH => first_probe(session, at, true)?,
         ioctl::PROBEARG => argument(at)?,
         ioctl::CONF => configuration(at)?,
         ioctl::ENABLE => return enable(session, at),
@@ -144,7 +144,8 @@ fn description(probe: &Probe) -> Result<ProbeDescription> {
     })
 }
 
-fn first_probe(at: usize, matching: bool) -> Result {
+fn first_probe(session: &Session, at: usize, matching: bool) -> Result {
+    session.refusal.clear();
     let asked: ProbeDescription = user::read(at)?;
     let pattern = match matching {
         true => Pattern {
@@ -156,6 +157,10 @@ fn first_probe(at: usize, matching: bool) -> Result {
         },
         false => Pattern::default(),
     };
+    if let Some(reason) = idt::refused(&pattern) {
+        session.refusal.set(&reason);
+        return Err(ESRCH);
+    }
     let found = live::control(|control| {
         profile::provide(control, &pattern);
         let probe = control.first_match(asked.id, &pattern);
@@ -252,6 +257,10 @@ fn enable_program(
         // Others wait for the lock that is held for all clauses.
         if device::is_killed() {
             return Err(EINTR);
+        }
+        if let Some(reason) = idt::refused(&clause.pattern) {
+            refused(&reason);
+            return Err(EOPNOTSUPP);
         }
         profile::provide(control, &clause.pattern);
         let more = control.enable(consumer, clause).map_err(trouble)?;

@@ -125,6 +125,46 @@ void dtrace_shim_cleaner_arm(unsigned int ms);
 /* Returns when it is not called any more. */
 void dtrace_shim_cleaner_stop(void);
 
+/* ---- exceptions and interrupts ---- */
+/* dtrace_idt's Frame. */
+struct dtrace_idt_frame {
+	u64 ip, sp, flags, cs, user;
+};
+void dtrace_shim_idt_frame(const struct pt_regs *regs, struct dtrace_idt_frame *frame);
+bool dtrace_shim_xen_pv(void);
+/* A source by its number in dtrace_idt; task, as the next two. */
+bool dtrace_shim_idt_has(unsigned int source);
+/* 0 or an errno; it calls from now on. */
+int dtrace_shim_idt_register(unsigned int source);
+/* It calls no more when this returns. */
+void dtrace_shim_idt_unregister(unsigned int source);
+/* Has a single step be the last: of the registers and DR6 that a debug exception came with. */
+void dtrace_shim_idt_end_steps(struct pt_regs *regs, long dr6);
+/* Behind our own int3, and behind our own instruction that is stepped. */
+u64 dtrace_shim_idt_own_int3(void);
+u64 dtrace_shim_idt_own_step(void);
+/* One of each; task, with the die notifier registered, or they are the kernel's end. */
+void dtrace_shim_idt_own_traps(void);
+
+/* ---- in Rust: exceptions and interrupts, with preemption off ---- */
+void dtrace_idt_page_fault(const struct pt_regs *regs, u64 address, u64 error);
+/* Of the die notifier; whether the trap is over. dr6 is where it lies. */
+bool dtrace_idt_int3(struct pt_regs *regs);
+bool dtrace_idt_debug(struct pt_regs *regs, long dr6, u64 reasons);
+void dtrace_idt_trap(const struct pt_regs *regs, u64 trap, u64 error);
+/* Sent to the current task, with what thread_struct notes of its last trap. */
+void dtrace_idt_signal(const struct pt_regs *regs, s32 number, s32 code, u64 trap, u64 error);
+void dtrace_idt_nmi(const struct pt_regs *regs);
+void dtrace_idt_interrupt(u64 source, u64 vector);
+
+/* ---- in Rust: our own traps; task ---- */
+int dtrace_idt_make_own_traps(u32 count);
+/* Any context, as the next one. */
+u64 dtrace_idt_own_traps_ended(void);
+u32 dtrace_idt_hooks(void);
+/* A probe and its sources, or why it is not there, as a line of text; how long it is, 0: no such line. */
+size_t dtrace_idt_line(unsigned int number, char *text, size_t size);
+
 /* ---- in Rust: the cleaner, in a task ---- */
 void dtrace_cleaner_due(void);
 

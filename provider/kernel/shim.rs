@@ -57,6 +57,16 @@ extern "C" {
     pub(crate) fn dtrace_shim_sys_enter_unregister();
     pub(crate) fn dtrace_shim_sys_exit_unregister();
 
+    pub(crate) fn dtrace_shim_idt_frame(regs: *const c_void, frame: *mut dtrace_idt::Frame);
+    pub(crate) fn dtrace_shim_xen_pv() -> bool;
+    pub(crate) fn dtrace_shim_idt_has(source: c_uint) -> bool;
+    pub(crate) fn dtrace_shim_idt_register(source: c_uint) -> c_int;
+    pub(crate) fn dtrace_shim_idt_unregister(source: c_uint);
+    pub(crate) fn dtrace_shim_idt_end_steps(regs: *mut c_void, dr6: c_long);
+    pub(crate) fn dtrace_shim_idt_own_int3() -> u64;
+    pub(crate) fn dtrace_shim_idt_own_step() -> u64;
+    pub(crate) fn dtrace_shim_idt_own_traps();
+
     pub(crate) fn dtrace_shim_timer_start(cpu: c_uint, probe: u32, period_ns: u64) -> c_int;
     pub(crate) fn dtrace_shim_timers_stop(probe: u32);
     pub(crate) fn dtrace_shim_timers_follow_cpus() -> c_int;

@@ -17,6 +17,8 @@ use crate::memory::Node;
 use crate::point::{reach, Point};
 use crate::value::Value;
 
+type SiteOf<'a, M> = Site<'a, <<M as Machine>::Expression as Expression>::Variables>;
+
 /// Runs an ECB up to its outcome; [`Hands::failure`] says of what it failed.
 #[inline(always)]
 pub(crate) fn run_ecb<M: Machine>(
@@ -39,8 +41,7 @@ pub(crate) fn run_ecb<M: Machine>(
         return Outcome::SelfFiltered;
     }
     let Some(buffers) = running.buffers(inside) else {
-        running.drop_unbuffered(inside);
-        return Outcome::Drop;
+        return run_unbuffered(ecb, running, args, hands);
     };
     if hands.left == 0 {
         if let Some(mut half) = buffers.principal.own(hands.pen) {
@@ -78,15 +79,54 @@ fn leave_values<M: Machine>(
     end_record(half, room)
 }
 
-/// Any other clause: a predicate, then actions.
+/// On a CPU that has just come online and has no buffer yet: a drop, if the predicate holds.
+#[cold]
 #[inline(never)]
-fn run_programs<M: Machine>(
+fn run_unbuffered<M: Machine>(
     ecb: &Ecb<M>,
     running: &Running<M>,
-    buffers: &CpuBuffers,
     args: &[u64; 10],
     hands: &mut Hands<'_, '_, M>,
 ) -> Outcome {
+    let site = site(ecb, running, args, hands.cpu);
+    match holds(ecb, &site, hands) {
+        Ok(true) => {
+            running.drop_unbuffered(hands.inside);
+            Outcome::Drop
+        }
+        Ok(false) => Outcome::PredicateFalse,
+        Err(failure) => {
+            hands.failure = Some(failure);
+            Outcome::Error
+        }
+    }
+}
+
+/// What programs of a clause are told of the firing.
+#[inline(always)]
+fn site<'a, M: Machine>(
+    ecb: &'a Ecb<M>,
+    running: &'a Running<M>,
+    args: &'a [u64; 10],
+    cpu: usize,
+) -> SiteOf<'a, M> {
+    Site {
+        cpu,
+        probe: ecb.probe,
+        name: &ecb.name,
+        epid: ecb.epid,
+        args,
+        variables: &running.variables,
+    }
+}
+
+/// Begins a clause with programs, and looks whether its predicate holds.
+#[inline(always)]
+fn holds<M: Machine>(
+    ecb: &Ecb<M>,
+    site: &SiteOf<'_, M>,
+    hands: &mut Hands<'_, '_, M>,
+) -> Result<bool, Failure> {
     let whose: *const Node<_> = &*ecb.consumer;
     if hands.consumer.is_null() {
         M::Expression::begin_firing(hands.environment);
@@ -96,25 +136,34 @@ fn run_programs<M: Machine>(
         hands.consumer = whose;
     }
     M::Expression::begin_clause(hands.environment);
-    let site = Site {
-        cpu: hands.cpu,
-        probe: ecb.probe,
-        name: &ecb.name,
-        epid: ecb.epid,
-        args,
-        variables: &running.variables,
-    };
-    if let Some(predicate) = &ecb.clause.predicate {
-        match predicate.value(&site, hands.environment) {
-            Ok(0) => return Outcome::PredicateFalse,
-            Ok(_) => {}
-            Err(fault) => {
-                if let Some(mut half) = buffers.principal.own(hands.pen) {
-                    half.failed();
-                }
-                hands.failure = Some(Failure { action: 0, fault });
-                return Outcome::Error;
+    match &ecb.clause.predicate {
+        Some(predicate) => match predicate.value(site, hands.environment) {
+            Ok(value) => Ok(value != 0),
+            Err(fault) => Err(Failure { action: 0, fault }),
+        },
+        None => Ok(true),
+    }
+}
+
+/// Any other clause: a predicate, then actions.
+#[inline(never)]
+fn run_programs<M: Machine>(
+    ecb: &Ecb<M>,
+    running: &Running<M>,
+    buffers: &CpuBuffers,
+    args: &[u64; 10],
+    hands: &mut Hands<'_, '_, M>,
+) -> Outcome {
+    let site = site(ecb, running, args, hands.cpu);
+    match holds(ecb, &site, hands) {
+        Ok(true) => {}
+        Ok(false) => return Outcome::PredicateFalse,
+        Err(failure) => {
+            if let Some(mut half) = buffers.principal.own(hands.pen) {
+                half.failed();
             }
+            hands.failure = Some(failure);
+            return Outcome::Error;
         }
     }
     reach(Point::Admitted);

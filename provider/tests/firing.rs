@@ -552,6 +552,35 @@ fn drops_of_a_cpu_that_came_and_went_are_told() {
     assert_eq!((snapshot.size, snapshot.drops), (0, 1), "with a buffer");
 }
 
+/// Where there is no buffer a predicate is asked all the same: what it refuses is no loss.
+#[test]
+fn a_cpu_that_came_drops_nothing_that_a_predicate_refuses() {
+    let (mut control, _) = framework(&["a"]);
+    set_offline(&[2]);
+    let consumer = control.open(1).unwrap();
+    let predicate = integer(8, |args| match args[0] {
+        0 => Ok(0),
+        1 => Ok(1),
+        _ => Err(fault(fault::Fault::BadAddress)),
+    });
+    control
+        .enable(
+            consumer,
+            clause("test:::", Some(predicate), [trace(argument(0))]),
+        )
+        .unwrap();
+    control.go(consumer).unwrap();
+    on(2);
+    (0..3).for_each(|value| control.framework().fire(4, &args(value)));
+    let counts = control.counts(consumer, 1, Some(2)).unwrap();
+    assert_eq!(
+        (counts.hits, counts.predicate_false, counts.drops),
+        (3, 1, 1)
+    );
+    assert_eq!(counts.errors, 1);
+    assert_eq!(snap(&mut control, consumer, 2).0.drops, 1);
+}
+
 #[test]
 fn a_firing_in_a_firing_is_refused_and_a_switch_in_one_waits() {
     let (mut control, _) = framework(&["a"]);

@@ -63,6 +63,11 @@ pub struct ProbesArgs {
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub fork_every: u64,
 
+    /// One round in so many has exceptions: int3, a single step, a divide error, a page fault on a
+    /// fresh page, and a SIGSEGV; 0: none
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub exceptions_every: u64,
+
     /// How long to begin new rounds of enablings
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub seconds: u64,
@@ -126,6 +131,10 @@ pub struct WorkerArgs {
     /// One round in so many has a fork
     #[arg(long)]
     pub fork_every: u64,
+
+    /// One round in so many has exceptions
+    #[arg(long)]
+    pub exceptions_every: u64,
 
     /// May be asked to keep its CPU
     #[arg(long)]

@@ -29,6 +29,7 @@ const MEMBERS: &[&str] = &[
     "provider/dif",
     "provider/dof",
     "provider/gates",
+    "provider/idt",
     "provider/interface",
     "provider/program",
     "provider/syscall",

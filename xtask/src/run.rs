@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `cargo xtask run`: from a fresh machine to a table of storms, and to the system calls of a Xen guest
-//! traced while one goes on, in one command.
+//! `cargo xtask run`: from a fresh machine to a table of storms, and to the system calls, page faults and
+//! breakpoints of a Xen guest traced while one goes on, in one command.
 
 use crate::kernels::{self, Kernel};
 use crate::platform::Platform;
@@ -66,7 +66,7 @@ pub fn command(args: &Args) -> Result<()> {
     }
 }
 
-/// Shows the system calls of a workload, traced on all CPUs while they call each other.
+/// Shows the system calls and exceptions of a workload, traced on all CPUs while they call each other.
 fn trace(machine: &Machine, args: &Args, platform: Platform) -> Result<()> {
     let script = format!("set -- {}\n{TRACE}", args.seconds);
     let mut boot = Boot::new(args.kernel, platform, Program::Command(script))?;
@@ -78,7 +78,10 @@ fn trace(machine: &Machine, args: &Args, platform: Platform) -> Result<()> {
     let (series, name) = (args.kernel.series, platform.name());
     eprintln!("guest {series} {name}, traced ...");
     let outcome = vm::boot(machine, &boot)?;
-    let heading = format!("\nsystem calls, {series} {name}, {} CPUs:", args.cpus);
+    let heading = format!(
+        "\nsystem calls and exceptions, {series} {name}, {} CPUs:",
+        args.cpus
+    );
     let storm = storms::reports(&outcome);
     let shown = outcome.stdout.lines().filter(|line| !line.starts_with('{'));
     println!("{heading}\n{}", shown.collect::<Vec<_>>().join("\n"));

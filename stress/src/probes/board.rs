@@ -6,7 +6,7 @@
 //! before STOP had ended: of those in between the tracer must know. SeqCst: a count as begun is seen
 //! before the firing looks whether tracing is on, and the tool looks at it after that was switched on.
 
-use super::calls::CALLS;
+use super::calls::{Numbers, CALLS};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io;
@@ -37,8 +37,8 @@ pub struct Board {
     /// Asked: end.
     pub end: AtomicU64,
     /// Calls, by number: how many began, and how many ended.
-    pub begun: [AtomicU64; CALLS.len()],
-    pub ended: [AtomicU64; CALLS.len()],
+    pub begun: [AtomicU64; CALLS],
+    pub ended: [AtomicU64; CALLS],
 }
 
 impl Board {
@@ -75,13 +75,13 @@ impl Board {
     }
 
     /// Calls that began so far.
-    pub fn begun(&self) -> [u64; CALLS.len()] {
+    pub fn begun(&self) -> Numbers {
         fence(SeqCst);
         self.begun.each_ref().map(|count| count.load(SeqCst))
     }
 
     /// Calls that ended so far.
-    pub fn ended(&self) -> [u64; CALLS.len()] {
+    pub fn ended(&self) -> Numbers {
         fence(SeqCst);
         self.ended.each_ref().map(|count| count.load(SeqCst))
     }

@@ -15,7 +15,7 @@
 //!
 //! Workers that rest at GO and at STOP leave no edges: then all of these are equations.
 
-use super::calls::{call_of, has_tags, label, untag, CALLS, CLAUSES};
+use super::calls::{call_of, has_tags, label, untag, Numbers, CLAUSES};
 use anyhow::Result;
 use dtrace::event::{DropKind, Drops};
 use dtrace::output::accounting::missing;
@@ -41,9 +41,6 @@ pub fn settled(mut ask: impl FnMut() -> Result<Accounting>) -> Result<Accounting
 
 /// Troubles that are kept; more of them tell nothing new.
 const TROUBLES: usize = 100;
-
-/// Numbers of calls, by call.
-pub type Numbers = [u64; CALLS.len()];
 
 /// What a worker had made at an edge of the enabling: calls from `early` on may be on its far side, calls
 /// from `late` on are.
@@ -150,7 +147,8 @@ impl Ledger {
             return;
         };
         worker.end = Some(ended);
-        for (lane, end) in worker.lanes.iter_mut().zip(ended) {
+        for (clause, lane) in worker.lanes.iter_mut().enumerate() {
+            let end = ended[call_of(clause)];
             // Of a worker's calls one at a time is under way, and read already or not.
             let has_edge = lane.last.is_some_and(|last| last >= end);
             lane.certain -= u64::from(has_edge).min(lane.certain);
@@ -189,7 +187,6 @@ impl Ledger {
         let worker = self.workers.iter().find(|worker| worker.cpu == cpu);
         let mut row = Row {
             cpu,
-            stayed: true,
             told_drops: worker.map_or(0, |worker| worker.told),
             counts: Counts::of(said, nested),
             lanes: Vec::new(),
@@ -305,9 +302,6 @@ pub struct LaneRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Row {
     pub cpu: u32,
-    /// It was on line all the time. One that comes on line drops what fires until it has a buffer, before
-    /// predicates are looked at: anybody's calls.
-    pub stayed: bool,
     /// Drops that its buffer told of.
     pub told_drops: u64,
     pub counts: Counts,
@@ -335,7 +329,7 @@ impl Row {
         equal("records of clauses, records", records, counts.records);
         equal("drops of clauses, drops", drops, counts.drops);
         let refused = self.lanes.iter().map(LaneRow::without_outcome).sum::<u64>();
-        let refusals = counts.nested.saturating_mul(CLAUSES as u64);
+        let refusals = counts.nested.saturating_mul(self.lanes.len() as u64);
         compare(
             "calls without an outcome, refused as nested",
             refused <= refusals,
@@ -343,7 +337,7 @@ impl Row {
             counts.nested,
         );
         for lane in &self.lanes {
-            lane.check(&format!("{when}, CPU {cpu}"), self.stayed, mismatches);
+            lane.check(&format!("{when}, CPU {cpu}"), mismatches);
         }
     }
 
@@ -375,7 +369,7 @@ impl LaneRow {
         self.certain.saturating_sub(records + drops)
     }
 
-    fn check(&self, when: &str, stayed: bool, mismatches: &mut Vec<String>) {
+    fn check(&self, when: &str, mismatches: &mut Vec<String>) {
         let name = label(self.clause);
         let mut compare = |what: &str, holds: bool, left: u64, right: u64| {
             if !holds {
@@ -401,10 +395,7 @@ impl LaneRow {
             certain,
             accounted,
         );
-        match stayed {
-            true => compare("records and drops, calls", known <= calls, known, calls),
-            false => compare("records, calls", records <= calls, records, calls),
-        }
+        compare("records and drops, calls", known <= calls, known, calls);
         if has_tags(self.clause) {
             let lost = certain.saturating_sub(self.certain_read);
             let losses = counts.drops + counts.nested;
@@ -421,7 +412,7 @@ impl LaneRow {
 
 #[cfg(test)]
 mod tests {
-    use super::super::calls::{tag, FORK, GETPPID};
+    use super::super::calls::{tag, FORK, GETPPID, SYSCALL_CLAUSES};
     use super::super::fault::Fault;
     use super::*;
     use dtrace_interface::Plain;
@@ -435,7 +426,7 @@ mod tests {
         told: u64,
     }
 
-    const FORK_RETURN: usize = CALLS.len();
+    const FORK_RETURN: usize = SYSCALL_CLAUSES - 3;
 
     fn numbers(call: usize, number: u64) -> Numbers {
         let mut numbers = Numbers::default();
@@ -621,26 +612,6 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_that_came_drops_calls_of_others_too() {
-        let found = |stayed| {
-            let mut world = World::new(0, 0, Fault::None);
-            world.records(5);
-            world.stops(5);
-            world.dropped(3);
-            let mut each = [Accounting::ZERO; CLAUSES];
-            each[GETPPID] = world.said;
-            let after = numbers(GETPPID, 5);
-            let mut row = world.ledger.row(2, &world.said, &each, 0, after);
-            row.told_drops = world.told;
-            row.stayed = stayed;
-            let mut found = Vec::new();
-            row.check("now", &mut found);
-            found.len()
-        };
-        assert_eq!((found(false), found(true)), (0, 1));
-    }
-
-    #[test]
     fn firings_under_way_are_waited_for_and_lost_ones_are_not() {
         let counts = |hits| Accounting {
             hits,
@@ -658,7 +629,6 @@ mod tests {
     fn rows_add_up() {
         let row = Row {
             cpu: 1,
-            stayed: true,
             told_drops: 1,
             counts: Counts {
                 errors: 2,

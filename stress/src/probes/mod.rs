@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `stress probes`: system calls in known numbers, and whether dtrace.ko accounts for each.
+//! `stress probes`: system calls and exceptions in known numbers, and whether dtrace.ko accounts for each.
 //!
 //! Workers are processes of their own, since a tracer's own calls are not recorded. A round is
 //!
@@ -12,6 +12,7 @@
 mod beside;
 mod board;
 mod calls;
+mod exceptions;
 mod fault;
 mod ledger;
 mod masked;
@@ -137,6 +138,7 @@ pub fn probes(args: &ProbesArgs) -> Result<bool> {
         cpus.members(),
         worker::Manner {
             fork_every: args.fork_every,
+            exceptions_every: args.exceptions_every,
             holds: args.masked != 0,
         },
     )?;
@@ -146,6 +148,10 @@ pub fn probes(args: &ProbesArgs) -> Result<bool> {
             buffer: window::size(&args.buffer)?,
             look: Duration::from_micros(args.switch_us),
             fault: args.fault,
+            clauses: match args.exceptions_every {
+                0 => calls::SYSCALL_CLAUSES,
+                _ => calls::CLAUSES,
+            },
         },
         workers: &workers,
         stop: &stop,

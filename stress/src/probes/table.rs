@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The figures, as tables.
 
-use super::calls::{label, CLAUSES};
+use super::calls::label;
 use super::ledger::{Counts, Row};
 
 /// Columns of counts, in the order of `Counts::each`: hook hits are the sum of the others.
@@ -39,7 +39,7 @@ pub fn show(rows: &[Row]) {
         "{:<15} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "clause", "calls", "certain", "records", "drops", "read"
     );
-    for clause in 0..CLAUSES {
+    for clause in 0..rows.first().map_or(0, |row| row.lanes.len()) {
         let lanes = || rows.iter().filter_map(|row| row.lanes.get(clause));
         println!(
             "{:<15} {:>9} {:>9} {:>9} {:>9} {:>9}",

@@ -28,6 +28,8 @@ pub struct Manner {
     /// How often buffers are switched and read.
     pub look: Duration,
     pub fault: Fault,
+    /// How many clauses: all, or those of system calls.
+    pub clauses: usize,
 }
 
 /// What an enabling came to.
@@ -45,12 +47,10 @@ pub struct Window<'d> {
     workers: &'d [Worker],
     manner: Manner,
     ledger: Ledger,
-    /// How often workers had left and come back before it.
-    moves: Vec<u64>,
     /// Refused firings by CPU before it.
     nested: Vec<u64>,
     /// The enabled probe of each clause.
-    epids: [u32; CLAUSES],
+    epids: Vec<u32>,
     /// When it last asked how it stands.
     asked: Instant,
 }
@@ -71,20 +71,19 @@ impl<'d> Window<'d> {
         let mut options = Options::default();
         options.set(OptionId::BufferSize, manner.buffer);
         let mut session = Session::new(device, options)?;
-        for number in 0..CLAUSES {
+        for number in 0..manner.clauses {
             let clause = calls::clause(number)?;
             let name = clause.name.to_string();
             let matched = session.enable(clause)?;
             ensure!(matched == 1, "{name} matched {matched} probes");
         }
-        let epids = epids(device)?;
+        let epids = epids(device, manner.clauses)?;
         let nested = workers.iter().map(|worker| {
             let said = device.accounting(worker.cpu, 0);
             said.map(|accounting| accounting.nested)
         });
         let nested: Result<Vec<_>, _> = nested.collect();
         let nested = nested.context("the accounting before")?;
-        let moves = workers.iter().map(Worker::moves).collect();
         let early: Vec<_> = workers.iter().map(|worker| worker.board.ended()).collect();
         session.go()?;
         let edges = workers.iter().zip(early).map(|(worker, early)| {
@@ -97,7 +96,6 @@ impl<'d> Window<'d> {
             workers,
             manner,
             ledger: Ledger::new(edges),
-            moves,
             nested,
             epids,
             asked: Instant::now(),
@@ -161,18 +159,17 @@ impl<'d> Window<'d> {
             mismatches.push(format!("{when}, {trouble}"));
         }
         let mut rows = Vec::new();
-        let befores = self.nested.iter().zip(&self.moves);
-        for ((worker, (before, moves)), after) in self.workers.iter().zip(befores).zip(after) {
+        for ((worker, before), after) in self.workers.iter().zip(&self.nested).zip(after) {
             let cpu = worker.cpu;
             let said = ask(cpu, 0)?;
-            let mut each = [said; CLAUSES];
-            for (said, epid) in each.iter_mut().zip(self.epids) {
-                *said = ask(cpu, epid)?;
-                self.manner.fault.accounting(said);
+            let mut each = Vec::with_capacity(self.epids.len());
+            for epid in &self.epids {
+                let mut said = ask(cpu, *epid)?;
+                self.manner.fault.accounting(&mut said);
+                each.push(said);
             }
             let nested = said.nested.saturating_sub(*before);
-            let mut row = self.ledger.row(cpu, &said, &each, nested, after);
-            row.stayed = moves % 2 == 0 && worker.moves() == *moves;
+            let row = self.ledger.row(cpu, &said, &each, nested, after);
             row.check(when, &mut mismatches);
             rows.push(row);
         }
@@ -190,8 +187,8 @@ impl<'d> Window<'d> {
 }
 
 /// The enabled probe of each clause.
-fn epids(device: &Node) -> Result<[u32; CLAUSES]> {
-    let mut epids = [0; CLAUSES];
+fn epids(device: &Node, clauses: usize) -> Result<Vec<u32>> {
+    let mut epids = vec![0; clauses];
     let mut number = 1;
     while epids.contains(&0) {
         let said = device.enabled(number);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Workers: processes that make known calls, each pinned to a CPU.
 //!
-//! A round is a getppid and an openat of a missing file, and now and then a fork whose child executes a
-//! program, and a wait for its end. The child stays on its parent's CPU.
+//! A round is a getppid and an openat of a missing file, now and then a fork whose child executes a
+//! program, and a wait for its end, and now and then one exception of each kind. The child stays on its
+//! parent's CPU.
 
 use super::board::{memory_file, Shared};
-use super::calls::{tag, EXECVE, FORK, GETPPID, MAGIC, OPENAT, USER, WAIT4};
+use super::calls::{tag, EXECVE, FIRST_EXCEPTION, FORK, GETPPID, MAGIC, OPENAT, USER, WAIT4};
+use super::exceptions::{Raiser, EXCEPTIONS};
 use crate::args::WorkerArgs;
 use crate::hold;
 use anyhow::{bail, ensure, Context, Result};
@@ -13,7 +15,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 use xcall_stress_protocol::MAX_CPUS;
 
@@ -98,6 +100,7 @@ struct Calls<'b> {
     cpu: u32,
     board: &'b Shared,
     program: Program,
+    raiser: Option<Raiser>,
 }
 
 impl Calls<'_> {
@@ -139,13 +142,20 @@ impl Calls<'_> {
         Ok(())
     }
 
-    fn round(&self, with_child: bool) -> Result<()> {
+    /// One exception of each kind.
+    fn exceptions(&self) -> Result<()> {
+        let raiser = self.raiser.as_ref().context("not asked for")?;
+        for (exception, call) in EXCEPTIONS.iter().zip(FIRST_EXCEPTION..) {
+            let tag = tag(self.cpu, self.board.begin(call));
+            raiser.raise(exception, tag)?;
+            self.board.end(call);
+        }
+        Ok(())
+    }
+
+    fn round(&self) {
         self.one(GETPPID, getppid);
         self.one(OPENAT, openat);
-        match with_child {
-            true => self.child(),
-            false => Ok(()),
-        }
     }
 }
 
@@ -154,10 +164,19 @@ pub fn work(args: &WorkerArgs) -> Result<bool> {
     die_with_parent()?;
     let board = Shared::inherited(args.board)?;
     let holder = args.holds.then(hold::Device::open).transpose()?;
+    // The kernel may refuse a stack pointer that is no address.
+    ensure!(
+        args.exceptions_every == 0 || args.cpu < 128,
+        "exceptions are numbered on the first 128 CPUs alone: --cpus, or --exceptions-every 0"
+    );
     let calls = Calls {
         cpu: args.cpu,
         board: &board,
         program: Program::new()?,
+        raiser: match args.exceptions_every {
+            0 => None,
+            _ => Some(Raiser::new()?),
+        },
     };
     pin(Some(args.cpu))?;
     be_nobody()?;
@@ -184,8 +203,14 @@ pub fn work(args: &WorkerArgs) -> Result<bool> {
             std::thread::sleep(LOOK);
             continue;
         }
-        let with_child = args.fork_every != 0 && made % args.fork_every == 0;
-        calls.round(with_child)?;
+        calls.round();
+        let is_due = |every: u64| every != 0 && made % every == 0;
+        if is_due(args.fork_every) {
+            calls.child()?;
+        }
+        if is_due(args.exceptions_every) {
+            calls.exceptions()?;
+        }
         made += 1;
         board.made.store(made, SeqCst);
     }
@@ -245,6 +270,8 @@ fn be_nobody() -> Result<()> {
 pub struct Manner {
     /// One round in so many has a fork; 0: none.
     pub fork_every: u64,
+    /// One round in so many has exceptions; 0: none.
+    pub exceptions_every: u64,
     /// It can keep its CPU.
     pub holds: bool,
 }
@@ -254,8 +281,6 @@ pub struct Worker {
     pub cpu: u32,
     pub board: Shared,
     child: std::sync::Mutex<Child>,
-    /// How often it left its CPU and came back: odd while it is away.
-    moves: AtomicU64,
 }
 
 impl Worker {
@@ -277,17 +302,13 @@ impl Worker {
         command.args(["probes-worker", "--cpu", &cpu.to_string()]);
         command.args(["--board", &number.to_string()]);
         command.args(["--fork-every", &manner.fork_every.to_string()]);
+        command.args(["--exceptions-every", &manner.exceptions_every.to_string()]);
         if manner.holds {
             command.arg("--holds");
         }
         let child = command.spawn().context("starting a worker")?;
         let child = std::sync::Mutex::new(child);
-        Ok(Self {
-            cpu,
-            board,
-            child,
-            moves: AtomicU64::new(0),
-        })
+        Ok(Self { cpu, board, child })
     }
 
     /// Whether it has died.
@@ -344,7 +365,6 @@ impl Worker {
 
     /// It leaves its CPU. Returns when it has, between two rounds.
     pub fn leave(&self) -> Result<()> {
-        self.moves.fetch_add(1, SeqCst);
         self.board.away.store(1, SeqCst);
         self.wait("leave", || self.board.is_away.load(SeqCst) != 0)
     }
@@ -352,14 +372,7 @@ impl Worker {
     /// It comes back to its CPU.
     pub fn come_back(&self) -> Result<()> {
         self.board.away.store(0, SeqCst);
-        self.wait("come back", || self.board.is_away.load(SeqCst) == 0)?;
-        self.moves.fetch_add(1, SeqCst);
-        Ok(())
-    }
-
-    /// How often it left its CPU and came back: odd while it is away, and its CPU perhaps offline.
-    pub fn moves(&self) -> u64 {
-        self.moves.load(SeqCst)
+        self.wait("come back", || self.board.is_away.load(SeqCst) == 0)
     }
 
     /// Ends it.
@@ -395,11 +408,12 @@ mod tests {
             cpu: 0,
             board: &board,
             program: Program::new().unwrap(),
+            raiser: None,
         };
-        calls.round(false).unwrap();
-        calls.round(false).unwrap();
-        assert_eq!(board.begun(), [2, 2, 0, 0, 0]);
-        assert_eq!(board.ended(), [2, 2, 0, 0, 0]);
+        calls.round();
+        calls.round();
+        assert_eq!(board.begun(), board.ended());
+        assert_eq!(board.begun()[..3], [2, 2, 0]);
         make_own(2);
     }
 

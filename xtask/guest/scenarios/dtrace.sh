@@ -11,7 +11,7 @@ fail() {
 }
 
 # What can only be read cannot be set at loading either.
-for parameter in held_bytes returns_without_entry; do
+for parameter in held_bytes returns_without_entry idt_hooks idt_probes; do
 	insmod /modules/dtrace.ko $parameter=1 2>/tmp/err && exit 3
 	grep -q "not permitted" /tmp/err || exit 3
 done

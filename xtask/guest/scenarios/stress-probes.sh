@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# System calls in known numbers on all CPUs: dtrace.ko accounts for each, with room for all records and
+# System calls and exceptions in known numbers on all CPUs: dtrace.ko accounts for each, with room for all records and
 # without, while one enabling lasts and while others come and go, CPUs go offline and come back, storms
 # blow, and the module goes and comes back. Buffers are switched while their CPU has interrupts off. A
 # tool that spoils what it reads must say so.
@@ -36,9 +36,9 @@ if [ "$all" ]; then
 	stress probes --seconds 10 --calls 2000 --buffer 4k --hotplug --storm \
 		--reload /modules/dtrace.ko || fail "small buffers: status $?"
 else
-	stress probes --seconds 1 --calls 1000 --masked 2 --hotplug --storm \
+	stress probes --seconds 1 --calls 1000 --exceptions-every 4 --masked 2 --hotplug --storm \
 		--reload /modules/dtrace.ko || fail "status $?"
-	stress probes --seconds 1 --calls 2000 --buffer 4k || fail "small buffers: status $?"
+	stress probes --seconds 1 --calls 2000 --exceptions-every 4 --buffer 4k || fail "small buffers: status $?"
 fi
 [ "$(cat /sys/devices/system/cpu/online)" = "$cpus" ] || fail "not all CPUs are back"
 
