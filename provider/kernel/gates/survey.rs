@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What every CPU is asked: before gates are written, that they read the same table, and that stubs count in the
-//! right place; when they are restored, that no CPU reads ours any more; at any time, what they read. Natively: under Xen the table they read is not ours to see.
+//! right place; when they are restored, that no CPU reads ours any more; at any time, what they read. Natively: under
+//! Xen the table they read is not ours to see.
 
 use super::{pretends, shim, Why};
 use crate::cpus;
