@@ -9,8 +9,7 @@
 //! # also: xen-pv-domu         there too           (repeatable)
 //! # also-all: xen-pv         there too with --all, or when steps are named   (repeatable)
 //! # append: nox2apic          kernel arguments    (none)
-//! # variant: preempt=full     with --all once more, on the first kernel and natively, with these kernel
-//! #                           arguments as well   (repeatable)
+//! # variant: preempt=full     with --all once more, natively, with these kernel arguments as well   (repeatable)
 //! # memory: 256               MiB, of a guest of a dom0      (half of the machine's)
 //! # without: XEN_RESUME       an optional API that the modules lack  (none)
 //! # load: no                  modules in /modules, not loaded  (yes)

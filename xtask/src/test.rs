@@ -124,7 +124,7 @@ pub fn command(args: &Args) -> Result<u8> {
                 steps.run(&name, || {
                     scenario.run(machine()?, kernel, platform, "", args.all)
                 })?;
-                for variant in variants(scenario, platform, kernel, everything) {
+                for variant in variants(scenario, platform, everything) {
                     let name = format!("{} {variant} {series} native", scenario.name);
                     steps.run(&name, || {
                         scenario.run(machine()?, kernel, platform, variant, args.all)
@@ -155,16 +155,9 @@ pub fn command(args: &Args) -> Result<u8> {
     Ok(steps.close())
 }
 
-/// The variants of a scenario that are run there: natively on the first kernel, none but with `--all`
-/// or when steps are named.
-fn variants<'s>(
-    scenario: &'s Scenario,
-    platform: Platform,
-    kernel: &Kernel,
-    everything: bool,
-) -> &'s [String] {
-    let first = kernel.series == KERNELS[0].series;
-    match everything && first && platform == Platform::Native {
+/// The variants of a scenario that are run there: natively, none but with `--all` or when steps are named.
+fn variants(scenario: &Scenario, platform: Platform, everything: bool) -> &[String] {
+    match everything && platform == Platform::Native {
         true => &scenario.variants,
         false => &[],
     }

@@ -159,8 +159,24 @@ same "taken and resumed" $(cat $parameters/idt_own_traps) $((2 * n))
 sh /tmp/own || fail "own traps without a probe"
 same "taken and resumed without a probe" $(cat $parameters/idt_own_traps) $((4 * n))
 
-part "neighbours, with all probes enabled"
+part "neighbours, with all probes enabled and all gates hooked"
+gates=/sys/kernel/debug/dtrace/gates
+table=$(sed -n 's/^table: //p' $gates)
+echo all >$gates || fail "gates are not hooked: $(sed -n 's/^failure: //p' $gates)"
+at_gates() { awk -v name=$1 '$1 == name && $2 == "hooked" { for (n = 3; n <= NF; n++) sum += $n } END { print sum + 0 }' $gates; }
+# gates_since WHAT KNOWN: what int3 came since the last time. Those that the kernel's text poking takes, for tracepoints
+# and kprobes that are switched, nobody else is told of.
+were=$(at_gates int3)
+gates_since() {
+	are=$(at_gates int3)
+	more=$((are - were - $2))
+	[ $more -ge 0 ] && [ $more -lt 500 ] || fail "$1: $((are - were)) int3 at the gates, not $2"
+	echo "$1: int3 at the gates: $((are - were)), of which text poking's: $more"
+	were=$(at_gates int3)
+}
+
 traced idt:::entry "exceptions debugger $n"
+gates_since "a debugger" $n
 same "breakpoints of a debugger" $(sed -n 's/^debugger: //p' /tmp/said) $n
 same "by idt::int3:entry" $(user function=int3) $n
 same "its single steps by idt::debug:entry" $(user function=debug arg6=0x4000) $n
@@ -185,6 +201,10 @@ if [ -e $tracing/kprobe_events ]; then
 	[ "$hits" -ge "$made" ] || fail "a kprobe was hit $hits times, not $made"
 	echo "hits of a kprobe: $hits, calls: $made"
 	same "of those by idt::int3:entry" $(count function=int3) 0
+	# One where it was put, and one behind the copy of an instruction that cannot be jumped back from.
+	each=1
+	[ $(($(at_gates int3) - were)) -ge $((2 * hits)) ] && each=2
+	gates_since "a kprobe, $each each" $((each * hits))
 	echo 0 >$tracing/events/kprobes/own_k/enable
 	echo >$tracing/kprobe_events
 fi
@@ -200,6 +220,7 @@ if [ -e $tracing/uprobe_events ]; then
 	# A process that has one gets its own int3 as well.
 	traced idt::int3:entry "exceptions int3 $n"
 	judge $n int3
+	gates_since "a uprobe, and a process that has it" $((2 * n))
 	echo 0 >$tracing/events/uprobes/own_u/enable
 	echo >$tracing/uprobe_events
 fi
@@ -219,6 +240,9 @@ judge $many int3
 traced idt::int3:entry "sh /tmp/own"
 same "int3 of the kernel's while text is patched" $(count arg5=0) $n
 wait $patcher || fail "events could not be switched"
+gates_since_patching=$(($(at_gates int3) - were - many - n))
+echo "int3 at the gates that text poking took: $gates_since_patching"
+[ $gates_since_patching -ge 0 ] || fail "the gates missed some"
 
 part "NMIs, interrupts, refusals"
 counted() {
@@ -261,6 +285,8 @@ wait $storm
 tail -n 3 /tmp/storm
 
 part end
+echo none >$gates || fail "gates are not restored: $(sed -n 's/^failure: //p' $gates)"
+same "the table" "$(sed -n 's/^table: //p' $gates)" "$table"
 same "hooks at the end" $(cat $parameters/idt_hooks) 0
 rmmod dtrace || exit
 [ -z "$failed" ] || exit 3

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# What an exception costs, in instructions: with nothing enabled as many as without dtrace.ko, and a record
-# of a page fault fewer than ftrace's event of the kernel's tracepoint.
+# What an exception costs, in instructions: with nothing enabled as many as without dtrace.ko, a record of a
+# page fault fewer than ftrace's event of the kernel's tracepoint, and a few more where its gate counts.
 # platform: native
 # load: no
 # counted: yes
@@ -46,6 +46,18 @@ show "page fault, counts" $(traced fault -n idt::page_fault:entry --count)
 show "int3, no action" $(traced int3 -n idt::int3:entry)
 show "int3, records pid and ip" $(traced int3 -n idt::int3:entry --record pid,arg1)
 
+gates=/sys/kernel/debug/dtrace/gates
+echo all >$gates || fail "gates are not hooked"
+gate=$(cost fault)
+gate_int3=$(cost int3)
+show "page fault, counted at its gate" $gate
+show "int3, counted at its gate" $gate_int3
+echo none >$gates || fail "gates are not restored"
+show "page fault, its gate restored" $(cost fault)
+
+[ "$gate" -gt "$fault" ] && [ "$gate" -lt $((fault + 40)) ] || fail "a gate that counts costs $((gate - fault))"
+[ "$gate_int3" -gt "$int3" ] && [ "$gate_int3" -lt $((int3 + 40)) ] ||
+	fail "int3's gate that counts costs $((gate_int3 - int3))"
 [ "$record" ] || fail "no record: $(cat /tmp/err)"
 show "its record, of ftrace's in percent" $((100 * record / ftrace))
 [ "$loaded" = "$fault" ] || fail "nothing enabled costs $loaded, not $fault"
