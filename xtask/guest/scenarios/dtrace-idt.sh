@@ -109,12 +109,6 @@ judge() {
 }
 kinds="int3 icebp divide invalid overflow protection selector absent stack floating simd segv"
 
-# Whether the kernel took the argument that it is run with.
-if grep -qw pti=on /proc/cmdline; then
-	grep -q PTI /sys/devices/system/cpu/vulnerabilities/meltdown || fail "pti=on: not so"
-	echo "with pti=on"
-fi
-
 # At loading there is nobody yet to take them.
 insmod /modules/dtrace.ko idt_own_traps=1 2>/dev/null && fail "traps of our own before there is who takes them"
 insmod /modules/dtrace.ko || exit
@@ -163,6 +157,9 @@ part "neighbours, with all probes enabled and all gates hooked"
 gates=/sys/kernel/debug/dtrace/gates
 table=$(sed -n 's/^table: //p' $gates)
 echo all >$gates || fail "gates are not hooked: $(sed -n 's/^failure: //p' $gates)"
+if grep -qw pti=on /proc/cmdline; then
+	same "pti=on: the gates' way" "$(sed -n 's/^backend: //p' $gates)" cpu-entry-area
+fi
 at_gates() { awk -v name=$1 '$1 == name && $2 == "hooked" { for (n = 3; n <= NF; n++) sum += $n } END { print sum + 0 }' $gates; }
 # gates_since WHAT KNOWN: what int3 came since the last time. Those that the kernel's text poking takes, for tracepoints
 # and kprobes that are switched, nobody else is told of.
