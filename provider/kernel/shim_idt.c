@@ -17,13 +17,13 @@
 #include <linux/string.h>
 #include <linux/tracepoint.h>
 #include <trace/events/signal.h>
+#include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/ibt.h>
 #include <asm/nmi.h>
 #include <asm/processor.h>
 #include <asm/ptrace.h>
 #include <asm/trace/irq_vectors.h>
-#include <xen/xen.h>
 /* Linux 6.16 moved them. */
 #if __has_include(<trace/events/exceptions.h>)
 #include <trace/events/exceptions.h>
@@ -45,7 +45,7 @@ noinstr void dtrace_shim_idt_frame(const struct pt_regs *regs, struct dtrace_idt
 
 bool dtrace_shim_xen_pv(void)
 {
-	return xen_pv_domain();
+	return boot_cpu_has(X86_FEATURE_XENPV);
 }
 
 /* ---- tracepoints ---------------------------------------------------------------------- */

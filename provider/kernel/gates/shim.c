@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* See gates/shim.h for contexts. */
+/* See gates/shim.h for contexts. compat.h stands first: it may take debugfs away. */
+#include "../../../xcall/kernel/compat.h"
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/debugfs.h>
@@ -85,7 +86,7 @@ bool dtrace_gates_has_cx16(void)
 
 bool dtrace_gates_has_symbols(void)
 {
-	return IS_ENABLED(CONFIG_KALLSYMS);
+	return XCALL_COMPAT_KALLSYMS;
 }
 
 /* Intel's Retbleed is about returns without a call before them: not ours. */
@@ -129,7 +130,7 @@ const char *dtrace_gates_symbol(u64 address)
 {
 	static char text[KSYM_SYMBOL_LEN];
 
-	sprint_symbol(text, address);
+	xcall_compat_sprint_symbol(text, address);
 	return text;
 }
 

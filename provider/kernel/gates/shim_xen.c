@@ -6,9 +6,10 @@
 #include <asm/desc.h>
 #include <asm/segment.h>
 
+#include "../../../xcall/kernel/compat.h"
 #include "shim.h"
 
-#ifdef CONFIG_XEN_PV
+#if defined(CONFIG_XEN_PV) && XCALL_COMPAT_XEN
 #include <xen/xen.h>
 #include <asm/xen/interface.h>
 #include <asm/xen/hypercall.h>
