@@ -130,8 +130,7 @@ const char *dtrace_gates_symbol(u64 address)
 {
 	static char text[KSYM_SYMBOL_LEN];
 
-	xcall_compat_sprint_symbol(text, address);
-	return text;
+	return xcall_compat_sprint_symbol(text, address) > 0 ? text : "?";
 }
 
 /* It fails for data, and has found the address by then. */

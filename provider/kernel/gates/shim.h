@@ -32,7 +32,7 @@ unsigned int dtrace_gates_cpu_number(void);
 void dtrace_gates_sidt(u64 *base, u16 *limit);
 
 /* ---- symbols ---- */
-/* "name+0xoffset/0xsize [module]"; good until the next one is asked for, with the lock held. */
+/* "name+0xoffset/0xsize [module]", or "?"; good until the next one is asked for, with the lock held. */
 const char *dtrace_gates_symbol(u64 address);
 /* The address of a symbol, or 0. */
 u64 dtrace_gates_lookup(const char *name);
