@@ -3,7 +3,10 @@
 //! the TSC that one of N took. Of `fault` that is a write to a fresh page, of `int3` the trap and a signal
 //! handler that does nothing.
 
+mod syscall;
+
 use std::arch::asm;
+use syscall::call;
 
 const MMAP: u64 = 9;
 const MADVISE: u64 = 28;
@@ -15,22 +18,6 @@ extern "C" {
 }
 
 extern "C" fn ignore(_: i32) {}
-
-/// A system call; what the kernel answers.
-///
-/// # Safety
-///
-/// That of the call.
-unsafe fn call(number: u64, args: [u64; 6]) -> i64 {
-    let answer;
-    // SAFETY: the kernel changes rax, rcx and r11; the rest is the caller's promise.
-    unsafe {
-        asm!("syscall", inlateout("rax") number => answer, in("rdi") args[0], in("rsi") args[1],
-            in("rdx") args[2], in("r10") args[3], in("r8") args[4], in("r9") args[5],
-            lateout("rcx") _, lateout("r11") _);
-    }
-    answer
-}
 
 fn now() -> u64 {
     // SAFETY: reads a counter.

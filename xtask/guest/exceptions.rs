@@ -30,8 +30,11 @@
 //! program itself saw, `WHAT at IP` with the address that the exception comes with (of steps
 //! `FROM..TO`), and `WHAT in FROM..TO` with the pages of `faults` and `reads`. Fails if M is not N.
 
+mod syscall;
+
 use std::arch::{asm, global_asm};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use syscall::call;
 
 const SIGILL: i32 = 4;
 const SIGTRAP: i32 = 5;
@@ -123,22 +126,6 @@ fn handle(number: i32, skip: u64, handler: Handler) {
     // SAFETY: a handler that only touches its context.
     let answer = unsafe { sigaction(number, &action, std::ptr::null_mut()) };
     assert_eq!(answer, 0);
-}
-
-/// A system call; what the kernel answers.
-///
-/// # Safety
-///
-/// That of the call.
-unsafe fn call(number: u64, args: [u64; 6]) -> i64 {
-    let answer;
-    // SAFETY: the kernel changes rax, rcx and r11; the rest is the caller's promise.
-    unsafe {
-        asm!("syscall", inlateout("rax") number => answer, in("rdi") args[0], in("rsi") args[1],
-            in("rdx") args[2], in("r10") args[3], in("r8") args[4], in("r9") args[5],
-            lateout("rcx") _, lateout("r11") _);
-    }
-    answer
 }
 
 fn main() {
@@ -468,6 +455,14 @@ fn child(body: impl Fn()) -> u64 {
     pid
 }
 
+/// Lets `pid` go on: whether it stopped with SIGTRAP, or ended well.
+fn goes_on_to_a_trap(pid: u64) -> bool {
+    ptrace(CONT, pid, 0, 0);
+    let signal = stopped(pid);
+    assert!(matches!(signal, None | Some(SIGTRAP)), "{signal:?}");
+    signal.is_some()
+}
+
 fn debugger(count: u64) -> u64 {
     let pid = child(|| {
         for _ in 0..count {
@@ -480,12 +475,7 @@ fn debugger(count: u64) -> u64 {
     let armed = (word & !0xff) | 0xcc;
     ptrace(POKETEXT, pid, at, armed);
     let mut hits = 0;
-    loop {
-        ptrace(CONT, pid, 0, 0);
-        match stopped(pid) {
-            None => return hits,
-            Some(signal) => assert_eq!(signal, SIGTRAP),
-        }
+    while goes_on_to_a_trap(pid) {
         hits += 1;
         let mut registers = [0_u64; 27];
         ptrace(GETREGS, pid, 0, registers.as_mut_ptr() as u64);
@@ -499,6 +489,7 @@ fn debugger(count: u64) -> u64 {
         assert_eq!(registers[USER_RIP], at + 1);
         ptrace(POKETEXT, pid, at, armed);
     }
+    hits
 }
 
 /// Where in this program's file the code at `address` is.
@@ -527,14 +518,10 @@ fn watch(count: u64) -> u64 {
     ptrace(POKEUSER, pid, DEBUG_REGISTERS, WORD.as_ptr() as u64);
     ptrace(POKEUSER, pid, DEBUG_REGISTERS + 7 * 8, 1 | (0b1001 << 16));
     let mut hits = 0;
-    loop {
-        ptrace(CONT, pid, 0, 0);
-        match stopped(pid) {
-            None => return hits,
-            Some(signal) => assert_eq!(signal, SIGTRAP),
-        }
+    while goes_on_to_a_trap(pid) {
         hits += 1;
     }
+    hits
 }
 
 fn perf(count: u64) -> u64 {

@@ -9,7 +9,8 @@
 //!
 //! Commands, types and helpers: include/uapi/linux/bpf.h. No reader is woken, as dtrace.ko wakes none.
 
-use std::arch::asm;
+mod syscall;
+
 use std::process::{exit, Command};
 
 const GETPPID: i32 = 110;
@@ -141,26 +142,10 @@ fn program(way: &str, fd: i32, me: i32) -> Vec<u64> {
     .concat()
 }
 
-/// A system call; what the kernel answers.
-///
-/// # Safety
-///
-/// That of the call.
-unsafe fn system(number: u64, args: [u64; 6]) -> i64 {
-    let answer;
-    // SAFETY: the kernel changes rax, rcx and r11; the rest is the caller's promise.
-    unsafe {
-        asm!("syscall", inlateout("rax") number => answer, in("rdi") args[0], in("rsi") args[1],
-            in("rdx") args[2], in("r10") args[3], in("r8") args[4], in("r9") args[5],
-            lateout("rcx") _, lateout("r11") _);
-    }
-    answer
-}
-
 fn bpf(what: &str, command: u64, attribute: &[u64; 16]) -> i32 {
     let place = attribute.as_ptr() as u64;
     // SAFETY: the attribute's addresses are of what stays meanwhile, and as large as is said.
-    let answer = unsafe { system(321, [command, place, 128, 0, 0, 0]) };
+    let answer = unsafe { syscall::call(321, [command, place, 128, 0, 0, 0]) };
     if answer < 0 {
         eprintln!("raw_tracepoint: {what}: errno {}", -answer);
         exit(1);
@@ -182,7 +167,7 @@ fn words(first: &[u64]) -> [u64; 16] {
 /// Bytes in the ring: nobody reads, so what was ever written.
 fn ring_bytes(fd: i32) -> u64 {
     // SAFETY: mmap of the producer's page, to be read.
-    let page = unsafe { system(9, [0, 4096, 1, 1, fd as u64, 4096]) };
+    let page = unsafe { syscall::call(9, [0, 4096, 1, 1, fd as u64, 4096]) };
     assert!(page > 0, "mmap: errno {}", -page);
     // SAFETY: the page's first word is its position.
     unsafe { (page as *const u64).read_volatile() }
@@ -211,7 +196,7 @@ fn main() {
     let loaded = {
         let place = description.as_ptr() as u64;
         // SAFETY: as in `bpf`.
-        unsafe { system(321, [5, place, 128, 0, 0, 0]) }
+        unsafe { syscall::call(321, [5, place, 128, 0, 0, 0]) }
     };
     if loaded < 0 {
         let end = log.iter().position(|byte| *byte == 0).unwrap_or(0);

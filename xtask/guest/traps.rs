@@ -57,14 +57,18 @@ fn main() {
     let mut words = std::env::args().skip(1);
     let what = words.next().unwrap_or_default();
     let count: u64 = words.next().and_then(|text| text.parse().ok()).unwrap_or(0);
-    // SAFETY: each raises an exception that the handler takes, which goes on behind it.
     let (signal, skip, one): (i32, u64, fn()) = match what.as_str() {
+        // SAFETY: a trap; the handler takes it.
         "int3" => (SIGTRAP, 0, || unsafe { asm!("int3") }),
+        // SAFETY: as above.
         "overflow" => (SIGSEGV, 0, || unsafe { asm!("int 4") }),
+        // SAFETY: a fault; the handler goes on behind the instruction, here and below.
         "invalid_op" => (SIGILL, 2, || unsafe { asm!("ud2") }),
+        // SAFETY: as above; the registers that it might change are named.
         "divide_error" => (SIGFPE, 2, || unsafe {
             asm!("div {zero:e}", zero = in(reg) 0, inlateout("eax") 1 => _, inlateout("edx") 0 => _);
         }),
+        // SAFETY: as above: no address, so nothing is read.
         "general_protection" => (SIGSEGV, 3, || unsafe {
             asm!("mov rax, [rax]", inlateout("rax") 1_u64 << 63 => _);
         }),

@@ -45,13 +45,15 @@ fn script(name: &str) -> PathBuf {
     repo::root().join("xtask/guest/bin").join(name)
 }
 
-/// A program of one file in `xtask/guest/`.
+/// A program of one file in `xtask/guest/`, with what it names of the files beside it.
 fn single_file(name: &str) -> Result<PathBuf> {
     let source = repo::root().join("xtask/guest").join(format!("{name}.rs"));
     let folder = repo::target().join("guest");
     let program = folder.join(name);
     let modified = |path: &Path| path.metadata().ok()?.modified().ok();
-    if modified(&program) >= modified(&source) && program.exists() {
+    let shared = source.with_file_name("syscall.rs");
+    let newest = modified(&source).max(modified(&shared));
+    if modified(&program) >= newest && program.exists() {
         return Ok(program);
     }
     std::fs::create_dir_all(&folder)?;
